@@ -1,0 +1,98 @@
+//! What a call used, and how large a prompt can be, in units no provider disagrees about.
+
+/// What one attempt used, in disjoint buckets: nothing is counted twice, whatever the provider's own habit.
+/// Token counts unless the name says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Prompt tokens billed at the plain input price.
+    pub input_uncached: u64,
+    /// Prompt tokens read from the provider's cache.
+    pub cache_read: u64,
+    /// Prompt tokens written to the provider's five-minute (default) cache.
+    pub cache_write_5m: u64,
+    /// Prompt tokens written to the provider's one-hour cache.
+    pub cache_write_1h: u64,
+    /// Answer tokens other than reasoning.
+    pub output: u64,
+    /// Answer tokens spent on reasoning.
+    pub reasoning: u64,
+    /// Audio tokens of the prompt.
+    pub audio_input: u64,
+    /// Audio tokens of the answer.
+    pub audio_output: u64,
+    /// Image tokens of the prompt, where the provider counts them apart.
+    pub image_input: u64,
+    /// Web searches the provider ran and bills per call.
+    pub web_searches: u64,
+}
+
+impl Usage {
+    /// Every prompt token, however it is billed; saturates.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u64 {
+        [self.cache_read, self.cache_write_5m, self.cache_write_1h, self.audio_input, self.image_input]
+            .into_iter()
+            .fold(self.input_uncached, u64::saturating_add)
+    }
+
+    /// Every answer token, reasoning included; saturates.
+    #[must_use]
+    pub fn answer_tokens(&self) -> u64 {
+        self.output.saturating_add(self.reasoning).saturating_add(self.audio_output)
+    }
+
+    /// Prompt and answer tokens together; saturates.
+    #[must_use]
+    pub fn total_tokens(&self) -> u64 {
+        self.prompt_tokens().saturating_add(self.answer_tokens())
+    }
+}
+
+/// Why the tokens of a prompt cannot be bounded from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unbounded {
+    /// A tool that the provider runs itself adds its own text.
+    ServerTool,
+    /// Content behind a URL that the provider fetches.
+    RemoteUrl,
+    /// Content behind an id stored at the provider.
+    StoredFile,
+    /// A document whose pages become text and images.
+    Document,
+    /// Audio, billed by duration.
+    Audio,
+    /// A part or field this gateway does not know.
+    UnknownPart,
+}
+
+impl Unbounded {
+    /// The spelling used in refusals and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unbounded::ServerTool => "server_tool",
+            Unbounded::RemoteUrl => "remote_url",
+            Unbounded::StoredFile => "stored_file",
+            Unbounded::Document => "document",
+            Unbounded::Audio => "audio",
+            Unbounded::UnknownPart => "unknown_part",
+        }
+    }
+}
+
+/// The facts of a prompt from which an upper bound of its tokens follows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PromptSize {
+    /// Bytes of text the model reads (UTF-8; byte-level BPE never makes more tokens than bytes). Base64 is not text.
+    pub text_bytes: u64,
+    /// Messages, the system prompt included.
+    pub messages: u64,
+    /// Tools the client declares.
+    pub tools: u64,
+    /// Inline images.
+    pub images: u64,
+    /// Whether any part asks for a provider-side cache write.
+    pub cache_writes: bool,
+    /// The first reason found why no bound exists, if any.
+    pub unbounded: Option<Unbounded>,
+}
