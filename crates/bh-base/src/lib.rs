@@ -15,4 +15,4 @@ pub use id::{InvalidId, NodeId, RequestId, TokenId};
 pub use invariant::{Invariant, broken_counts, note_broken};
 pub use money::{InvalidMoney, NanoUsd, PicoUsd};
 pub use time::Millis;
-pub use usage::{PromptSize, Unbounded, Usage};
+pub use usage::{Overheads, PromptSize, Unbounded, Usage};

@@ -61,6 +61,10 @@ pub enum Unbounded {
     Document,
     /// Audio, billed by duration.
     Audio,
+    /// An image, for a model whose most tokens per image are not known.
+    Image,
+    /// A model whose price or tokenizer is not known.
+    UnknownModel,
     /// A part or field this gateway does not know.
     UnknownPart,
 }
@@ -75,6 +79,8 @@ impl Unbounded {
             Unbounded::StoredFile => "stored_file",
             Unbounded::Document => "document",
             Unbounded::Audio => "audio",
+            Unbounded::Image => "image",
+            Unbounded::UnknownModel => "unknown_model",
             Unbounded::UnknownPart => "unknown_part",
         }
     }
@@ -85,14 +91,69 @@ impl Unbounded {
 pub struct PromptSize {
     /// Bytes of text the model reads (UTF-8; byte-level BPE never makes more tokens than bytes). Base64 is not text.
     pub text_bytes: u64,
+    /// Of `text_bytes`, those outside ASCII once JSON escapes are read (`\u00e9` is two). Some tokenizers normalise
+    /// Unicode first, which can make non-ASCII text longer; ASCII never grows. At most `text_bytes`.
+    pub non_ascii_bytes: u64,
     /// Messages, the system prompt included.
     pub messages: u64,
     /// Tools the client declares.
     pub tools: u64,
+    /// Whether the request asks for an answer of a given JSON shape: some providers then add instructions of their own.
+    pub json_schema: bool,
     /// Inline images.
     pub images: u64,
     /// Whether any part asks for a provider-side cache write.
     pub cache_writes: bool,
     /// The first reason found why no bound exists, if any.
     pub unbounded: Option<Unbounded>,
+}
+
+/// What a provider adds to the text of a prompt: upper bounds in tokens, measured with margin. From the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Overheads {
+    /// Added once to every prompt.
+    pub base: u64,
+    /// Added for each message.
+    pub per_message: u64,
+    /// Added once when any tool is declared.
+    pub tool_prompt: u64,
+    /// Added for each declared tool, beyond the bytes of its definition.
+    pub per_tool: u64,
+    /// Added once when an answer of a given JSON shape is asked for.
+    pub schema_prompt: u64,
+    /// The most tokens one image can make; absent when not known.
+    pub per_image: Option<u64>,
+    /// How much longer the tokenizer's Unicode normalisation can make non-ASCII text: 1 for none, 3 for NFC, 11 for
+    /// NFKC or a tokenizer nobody outside has seen.
+    pub non_ascii_growth: u64,
+}
+
+impl PromptSize {
+    /// The most prompt tokens a provider can bill for a prompt of this size; saturates.
+    ///
+    /// # Errors
+    /// Why no bound exists: the prompt says so itself, or it has images and their size in tokens is not known.
+    pub fn tokens_upper(&self, overheads: &Overheads) -> Result<u64, Unbounded> {
+        if let Some(reason) = self.unbounded {
+            return Err(reason);
+        }
+        let images = match overheads.per_image {
+            Some(most) => self.images.saturating_mul(most),
+            None if self.images == 0 => 0,
+            None => return Err(Unbounded::Image),
+        };
+        let growth = self.non_ascii_bytes.saturating_mul(overheads.non_ascii_growth.saturating_sub(1));
+        let once = |asked: bool, tokens: u64| if asked { tokens } else { 0 };
+        Ok([
+            growth,
+            overheads.base,
+            self.messages.saturating_mul(overheads.per_message),
+            once(0 < self.tools, overheads.tool_prompt),
+            self.tools.saturating_mul(overheads.per_tool),
+            once(self.json_schema, overheads.schema_prompt),
+            images,
+        ]
+        .into_iter()
+        .fold(self.text_bytes, u64::saturating_add))
+    }
 }
