@@ -3,6 +3,7 @@
 //! This crate knows nothing of HTTP, JSON, providers, clocks or randomness: time and entropy are handed in.
 
 mod budget;
+mod glob;
 mod id;
 mod invariant;
 pub mod limits;
@@ -11,6 +12,7 @@ mod time;
 mod usage;
 
 pub use budget::{BudgetMode, HoldMode, Overage, ScopeKind, UnknownWord, Window};
+pub use glob::glob_matches;
 pub use id::{InvalidId, NodeId, RequestId, TokenId};
 pub use invariant::{Invariant, broken_counts, note_broken};
 pub use money::{InvalidMoney, NanoUsd, PicoUsd};

@@ -98,8 +98,9 @@ pub struct PromptSize {
     pub messages: u64,
     /// Tools the client declares.
     pub tools: u64,
-    /// Whether the request asks for an answer of a given JSON shape: some providers then add instructions of their own.
-    pub json_schema: bool,
+    /// Features other than tools for which some providers add instructions of their own, each counted once: an answer
+    /// of a given JSON shape, citations, a token budget the model is told of.
+    pub features: u64,
     /// Inline images.
     pub images: u64,
     /// Whether any part asks for a provider-side cache write.
@@ -119,8 +120,8 @@ pub struct Overheads {
     pub tool_prompt: u64,
     /// Added for each declared tool, beyond the bytes of its definition.
     pub per_tool: u64,
-    /// Added once when an answer of a given JSON shape is asked for.
-    pub schema_prompt: u64,
+    /// Added for each feature that [`PromptSize::features`] counts.
+    pub per_feature: u64,
     /// The most tokens one image can make; absent when not known.
     pub per_image: Option<u64>,
     /// How much longer the tokenizer's Unicode normalisation can make non-ASCII text: 1 for none, 3 for NFC, 11 for
@@ -143,17 +144,73 @@ impl PromptSize {
             None => return Err(Unbounded::Image),
         };
         let growth = self.non_ascii_bytes.saturating_mul(overheads.non_ascii_growth.saturating_sub(1));
-        let once = |asked: bool, tokens: u64| if asked { tokens } else { 0 };
+        let tool_prompt = if 0 < self.tools { overheads.tool_prompt } else { 0 };
         Ok([
             growth,
             overheads.base,
             self.messages.saturating_mul(overheads.per_message),
-            once(0 < self.tools, overheads.tool_prompt),
+            tool_prompt,
             self.tools.saturating_mul(overheads.per_tool),
-            once(self.json_schema, overheads.schema_prompt),
+            self.features.saturating_mul(overheads.per_feature),
             images,
         ]
         .into_iter()
         .fold(self.text_bytes, u64::saturating_add))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OVERHEADS: Overheads = Overheads {
+        base: 1,
+        per_message: 10,
+        tool_prompt: 100,
+        per_tool: 1_000,
+        per_feature: 10_000,
+        per_image: Some(100_000),
+        non_ascii_growth: 3,
+    };
+
+    #[test]
+    fn every_part_of_a_prompt_raises_its_bound() {
+        let check = |size: PromptSize, tokens: u64| assert_eq!(size.tokens_upper(&OVERHEADS), Ok(tokens), "{size:?}");
+        check(PromptSize::default(), 1);
+        check(PromptSize { text_bytes: 7, ..PromptSize::default() }, 8);
+        check(PromptSize { text_bytes: 7, non_ascii_bytes: 2, ..PromptSize::default() }, 12);
+        check(PromptSize { messages: 2, ..PromptSize::default() }, 21);
+        check(PromptSize { tools: 2, ..PromptSize::default() }, 2_101);
+        check(PromptSize { features: 2, ..PromptSize::default() }, 20_001);
+        check(PromptSize { images: 2, ..PromptSize::default() }, 200_001);
+        check(PromptSize { text_bytes: u64::MAX, images: u64::MAX, ..PromptSize::default() }, u64::MAX);
+    }
+
+    #[test]
+    fn what_cannot_be_bounded_is_said_and_not_guessed() {
+        let blind = Overheads { per_image: None, ..OVERHEADS };
+        let image = PromptSize { images: 1, ..PromptSize::default() };
+        assert_eq!(image.tokens_upper(&blind), Err(Unbounded::Image));
+        let tool = PromptSize { unbounded: Some(Unbounded::ServerTool), ..PromptSize::default() };
+        assert_eq!(tool.tokens_upper(&OVERHEADS), Err(Unbounded::ServerTool));
+    }
+
+    #[test]
+    fn totals_count_every_bucket_once() {
+        let usage = Usage {
+            input_uncached: 1,
+            cache_read: 10,
+            cache_write_5m: 100,
+            cache_write_1h: 1_000,
+            output: 10_000,
+            reasoning: 100_000,
+            audio_input: 2,
+            audio_output: 20_000,
+            image_input: 20,
+            web_searches: 9,
+        };
+        assert_eq!(usage.prompt_tokens(), 1_133);
+        assert_eq!(usage.answer_tokens(), 130_000);
+        assert_eq!(usage.total_tokens(), 131_133);
     }
 }

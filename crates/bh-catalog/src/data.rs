@@ -64,7 +64,7 @@ struct RawOverheads {
     per_message: u64,
     tool_prompt: u64,
     per_tool: u64,
-    schema_prompt: u64,
+    per_feature: u64,
     non_ascii_growth: u64,
 }
 
@@ -135,7 +135,7 @@ impl RawOverheads {
             per_message: self.per_message,
             tool_prompt: self.tool_prompt,
             per_tool: self.per_tool,
-            schema_prompt: self.schema_prompt,
+            per_feature: self.per_feature,
             per_image,
             non_ascii_growth: self.non_ascii_growth,
         }
