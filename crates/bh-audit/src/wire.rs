@@ -1,0 +1,156 @@
+//! How ids, money and usage of lower crates look in a record. They have no serde of their own, on purpose.
+
+use bh_base::Usage;
+use serde::{Deserialize, Serialize};
+
+/// Serde of types that print and parse one text form.
+macro_rules! as_text {
+    ($module:ident, $type:ty) => {
+        pub(crate) mod $module {
+            use serde::de::Error as _;
+            use serde::{Deserialize, Deserializer, Serializer};
+
+            #[expect(clippy::ref_option, reason = "the signature serde asks for")]
+            pub(crate) fn serialize<S: Serializer>(value: &Option<$type>, serializer: S) -> Result<S::Ok, S::Error> {
+                match value {
+                    Some(value) => serializer.collect_str(value),
+                    None => serializer.serialize_none(),
+                }
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<$type>, D::Error> {
+                let text = Option::<std::borrow::Cow<'_, str>>::deserialize(deserializer)?;
+                text.map(|text| <$type>::parse(&text).map_err(D::Error::custom)).transpose()
+            }
+        }
+    };
+}
+as_text!(request_id, bh_base::RequestId);
+as_text!(token_id, bh_base::TokenId);
+
+/// Money as whole nano-dollars.
+pub(crate) mod nano_usd {
+    use bh_base::NanoUsd;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &NanoUsd, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(value.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NanoUsd, D::Error> {
+        u64::deserialize(deserializer).map(NanoUsd)
+    }
+}
+
+/// Money as whole nano-dollars, where there may be none to speak of.
+pub(crate) mod nano_usd_opt {
+    use bh_base::NanoUsd;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<NanoUsd>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(|money| money.0).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NanoUsd>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(NanoUsd))
+    }
+}
+
+/// Usage buckets by their names; empty ones are left out.
+pub(crate) mod usage_opt {
+    use bh_base::Usage;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::UsageText;
+
+    #[expect(clippy::ref_option, reason = "the signature serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Usage>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(UsageText::from).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usage>, D::Error> {
+        Ok(Option::<UsageText>::deserialize(deserializer)?.map(Usage::from))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct UsageText {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    input_uncached: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cache_read: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cache_write_5m: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    cache_write_1h: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    output: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    reasoning: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    audio_input: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    audio_output: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    image_input: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    web_searches: u64,
+}
+
+impl From<Usage> for UsageText {
+    fn from(usage: Usage) -> Self {
+        // Taken apart by name, so that a new bucket does not compile until it is recorded.
+        let Usage {
+            input_uncached,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output,
+            reasoning,
+            audio_input,
+            audio_output,
+            image_input,
+            web_searches,
+        } = usage;
+        UsageText {
+            input_uncached,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output,
+            reasoning,
+            audio_input,
+            audio_output,
+            image_input,
+            web_searches,
+        }
+    }
+}
+
+impl From<UsageText> for Usage {
+    fn from(text: UsageText) -> Self {
+        Usage {
+            input_uncached: text.input_uncached,
+            cache_read: text.cache_read,
+            cache_write_5m: text.cache_write_5m,
+            cache_write_1h: text.cache_write_1h,
+            output: text.output,
+            reasoning: text.reasoning,
+            audio_input: text.audio_input,
+            audio_output: text.audio_output,
+            image_input: text.image_input,
+            web_searches: text.web_searches,
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+pub(crate) const fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature serde asks for")]
+pub(crate) const fn is_false(value: &bool) -> bool {
+    !*value
+}
