@@ -150,8 +150,9 @@ impl Attempt {
 
     /// The call failed, before the first byte or after it. `tokens` is what it used all the same, where that is known.
     pub fn failed(mut self, failure: &Failure, tokens: Option<u64>, now: Millis) -> Noticed {
-        self.breaker_open_ended = false;
-        let breaker = self.report(failure.sign(), now);
+        // A probe that had begun to answer was judged then; a second verdict could admit a second probe beside one in flight.
+        let unjudged = std::mem::take(&mut self.breaker_open_ended);
+        let breaker = if unjudged { self.report(failure.sign(), now) } else { None };
         let key = self.judge_key(failure, now);
         self.own_key().record.settle_tokens(self.tokens, tokens.unwrap_or(0), now);
         Noticed { breaker, key }

@@ -95,6 +95,7 @@ fn build_route(config: &RouteConfig, providers: &[Arc<Provider>], health: &Healt
     };
     Route {
         pattern: Glob::new(&config.model),
+        label: config.model.as_str().into(),
         strategy: config.strategy,
         attempts_max: config.attempts_max,
         total_ms: config.total_ms,
@@ -139,7 +140,7 @@ fn check_providers(providers: &[ProviderConfig], faults: &mut Faults) {
         let path = format!("providers[{index}]");
         let id = &provider.id;
         faults.check(!id.is_empty(), &format!("{path}.id"), || FaultKind::Empty);
-        faults.check(!id.contains(['*', '?', '/']), &format!("{path}.id"), || FaultKind::NotPlain);
+        faults.check(!id.contains(['*', '/']), &format!("{path}.id"), || FaultKind::NotPlain);
         faults.check(ids.insert(id), &format!("{path}.id"), || FaultKind::Duplicate { id: id.clone() });
         if let Serves::Patterns(patterns) = &provider.serves {
             for (at, pattern) in patterns.iter().enumerate() {

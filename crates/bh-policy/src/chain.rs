@@ -111,10 +111,11 @@ impl Chain {
     /// What to do now. `draw` is one random word.
     pub fn turn(&mut self, now: Millis, draw: u64) -> Turn {
         loop {
-            if self.attempts_max() <= self.attempts || self.remaining(now) == Millis(0) {
+            let spent = self.attempts_max() <= self.attempts || self.remaining(now) == Millis(0);
+            let Some(step) = self.plan.steps.get(self.at).filter(|_| !spent) else {
+                self.pass = None;
                 return Turn::Over(self.verdict());
-            }
-            let Some(step) = self.plan.steps.get(self.at) else { return Turn::Over(self.verdict()) };
+            };
             if now < self.not_before {
                 return Turn::Wait(self.not_before.since(now));
             }

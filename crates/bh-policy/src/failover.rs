@@ -192,3 +192,138 @@ fn backoff(retry: &RetryConfig, retries_made: u32, draw: u64) -> u64 {
     let ceiling = retry.initial_backoff_ms.saturating_mul(doubled).min(BACKOFF_MS_MAX);
     Draws::new(draw).below(ceiling + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use FaultClass as Class;
+
+    use super::*;
+
+    const ALL: [Class; 13] = [
+        Class::BadRequest,
+        Class::ModelNotFound,
+        Class::ContextTooLong,
+        Class::ContentBlocked,
+        Class::Credential,
+        Class::QuotaExhausted,
+        Class::RateLimited,
+        Class::Overloaded,
+        Class::ServerError,
+        Class::Connect,
+        Class::Timeout,
+        Class::Cut,
+        Class::Malformed,
+    ];
+
+    fn retry() -> RetryConfig {
+        RetryConfig { initial_backoff_ms: 0, ..RetryConfig::default() }
+    }
+
+    /// A chain at its first failure: retries allowed, another key and another target at hand, a minute left.
+    fn situation(retry: &RetryConfig) -> Situation<'_> {
+        Situation {
+            retry: Some(retry),
+            retries_made: 0,
+            attempts_made: 1,
+            attempts_max: 4,
+            remaining: Millis(60_000),
+            other_key: true,
+            other_target: true,
+            breaker_open: false,
+        }
+    }
+
+    fn failure(class: Class) -> Failure {
+        Failure { class, status: None, retry_after_ms: None }
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Situation<'_>), failure: Failure, expected: Next) {
+        let retry = retry();
+        let mut situation = situation(&retry);
+        change(&mut situation);
+        assert_eq!(after_failure(&situation, &failure, 7), expected, "{failure:?} in {situation:?}");
+    }
+
+    const AGAIN: Next = Next::RetrySame { wait: Millis(0) };
+
+    #[test]
+    fn each_class_of_failure_has_its_way() {
+        for (class, with_other_key, with_one_key) in [
+            (Class::BadRequest, Next::GiveUp, Next::GiveUp),
+            (Class::ContentBlocked, Next::GiveUp, Next::GiveUp),
+            (Class::ContextTooLong, Next::NextTarget, Next::NextTarget),
+            (Class::ModelNotFound, Next::NextTarget, Next::NextTarget),
+            (Class::Credential, Next::OtherKey, Next::NextTarget),
+            (Class::QuotaExhausted, Next::OtherKey, Next::NextTarget),
+            (Class::RateLimited, Next::OtherKey, AGAIN),
+            (Class::Overloaded, AGAIN, AGAIN),
+            (Class::ServerError, AGAIN, AGAIN),
+            (Class::Connect, AGAIN, AGAIN),
+            (Class::Cut, AGAIN, AGAIN),
+            (Class::Timeout, Next::NextTarget, Next::NextTarget),
+            (Class::Malformed, Next::NextTarget, Next::NextTarget),
+        ] {
+            check(|_| (), failure(class), with_other_key);
+            check(|s| s.other_key = false, failure(class), with_one_key);
+        }
+    }
+
+    #[test]
+    fn nothing_happens_beyond_the_bounds_of_the_chain() {
+        for class in ALL {
+            check(|s| s.attempts_made = 4, failure(class), Next::GiveUp);
+            check(|s| s.remaining = Millis(0), failure(class), Next::GiveUp);
+        }
+    }
+
+    #[test]
+    fn without_another_target_moving_on_is_giving_up() {
+        for class in [Class::ModelNotFound, Class::ContextTooLong, Class::Timeout, Class::Malformed, Class::Credential]
+        {
+            check(|s| (s.other_target, s.other_key) = (false, false), failure(class), Next::GiveUp);
+        }
+    }
+
+    #[test]
+    fn the_third_retry_is_not_made() {
+        check(|s| s.retries_made = 1, failure(Class::ServerError), AGAIN);
+        check(|s| s.retries_made = 2, failure(Class::ServerError), Next::NextTarget);
+        check(|s| s.retry = None, failure(Class::ServerError), Next::NextTarget);
+        check(|s| s.breaker_open = true, failure(Class::ServerError), Next::NextTarget);
+    }
+
+    #[test]
+    fn only_listed_statuses_are_tried_again() {
+        let with = |class, status| Failure { status: Some(status), ..failure(class) };
+        check(|_| (), with(Class::ServerError, 503), AGAIN);
+        check(|_| (), with(Class::ServerError, 501), Next::NextTarget);
+        check(|_| (), with(Class::Timeout, 504), AGAIN);
+        check(|_| (), with(Class::Timeout, 408), Next::NextTarget);
+        // An error event inside a 200 counts as the usual status of its kind.
+        check(|_| (), with(Class::Overloaded, 200), AGAIN);
+    }
+
+    #[test]
+    fn retry_after_wins_over_backoff_unless_it_is_too_long() {
+        let asked = |ms| Failure { retry_after_ms: Some(ms), ..failure(Class::Overloaded) };
+        check(|_| (), asked(1_234), Next::RetrySame { wait: Millis(1_234) });
+        check(|_| (), asked(RETRY_AFTER_MS_MAX), Next::RetrySame { wait: Millis(RETRY_AFTER_MS_MAX) });
+        check(|_| (), asked(RETRY_AFTER_MS_MAX + 1), Next::NextTarget);
+        check(|s| s.remaining = Millis(1_234), asked(1_234), Next::NextTarget);
+        check(|s| s.remaining = Millis(1_235), asked(1_234), Next::RetrySame { wait: Millis(1_234) });
+        check(|s| (s.remaining, s.other_target) = (Millis(1_234), false), asked(1_234), Next::GiveUp);
+    }
+
+    #[test]
+    fn backoff_is_anything_up_to_a_ceiling_that_doubles_and_ends() {
+        let retry = RetryConfig { attempts: 60, ..RetryConfig::default() };
+        for (retries_made, ceiling) in [(0, 100), (1, 200), (4, 1_600), (7, BACKOFF_MS_MAX), (40, BACKOFF_MS_MAX)] {
+            let waits: Vec<u64> = (0..2_000).map(|draw| backoff(&retry, retries_made, draw)).collect();
+            let (least, most) = (waits.iter().min().copied(), waits.iter().max().copied());
+            assert!(most.is_some_and(|most| most <= ceiling && ceiling * 98 / 100 <= most), "{most:?} of {ceiling}");
+            assert!(least.is_some_and(|least| least <= ceiling / 50), "{least:?} of {ceiling}");
+        }
+        assert!(backoff(&retry, 200, 1) <= BACKOFF_MS_MAX);
+    }
+}

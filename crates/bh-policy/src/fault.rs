@@ -22,7 +22,7 @@ pub enum FaultKind {
     #[error("must not be empty")]
     Empty,
     /// A name cannot be used here.
-    #[error("must be a plain name without * ? or /")]
+    #[error("must be a plain name without * or /")]
     NotPlain,
     /// An alias is a pattern.
     #[error("an alias is a plain name; for a pattern write a route")]

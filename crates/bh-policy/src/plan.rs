@@ -214,7 +214,7 @@ pub fn plan(routes: &Routes, ask: &Ask<'_>, now: Millis, draw: u64) -> Result<Pl
             for (at, template) in route.targets.iter().enumerate() {
                 draft.consider(routes.fill(template, model, now), at);
             }
-            let source = Source::Route { index, pattern: route.pattern.as_str().into() };
+            let source = Source::Route { index, pattern: Arc::clone(&route.label) };
             (source, ask.strategy.unwrap_or(route.strategy), route.attempts_max, route.total_ms)
         }
         Found::Provider { provider, model, source } => {
@@ -223,15 +223,16 @@ pub fn plan(routes: &Routes, ask: &Ask<'_>, now: Millis, draw: u64) -> Result<Pl
         }
     };
     let (steps, skipped) = draft.order(strategy, draw)?;
+    let asked: Arc<str> = ask.model.into();
     Ok(Plan {
-        asked: ask.model.into(),
-        model: model.into(),
+        model: if model == ask.model { Arc::clone(&asked) } else { model.into() },
+        asked,
         source,
         strategy,
         steps,
         skipped,
         attempts_max,
-        total_ms: ask.timeout_ms.map_or(total_ms, |wanted| wanted.min(total_ms)),
+        total_ms: ask.timeout_ms.map_or(total_ms, |wanted| wanted.clamp(1, total_ms)),
         config_version: Arc::clone(&routes.version),
         tokens: ask.tokens,
     })

@@ -31,6 +31,8 @@ pub struct Routes {
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) pattern: Glob,
+    /// The pattern's text, shared with every decision.
+    pub(crate) label: Arc<str>,
     pub(crate) strategy: Strategy,
     pub(crate) attempts_max: u32,
     pub(crate) total_ms: u64,
@@ -93,7 +95,7 @@ impl Routes {
     /// [`NoPlan::UnknownModel`] or [`NoPlan::Ambiguous`].
     pub fn resolve(&self, model: &str, listed: Listed<'_>) -> Result<Source, NoPlan> {
         match self.find(self.unalias(model), listed)? {
-            Found::Route { index, route } => Ok(Source::Route { index, pattern: route.pattern.as_str().into() }),
+            Found::Route { index, route } => Ok(Source::Route { index, pattern: Arc::clone(&route.label) }),
             Found::Provider { source, .. } => Ok(source),
         }
     }
