@@ -351,3 +351,6 @@ pub(crate) fn take_key(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
