@@ -55,7 +55,11 @@ pub fn bound(model: &Model, size: &PromptSize, ask: &Ask) -> Result<Bound, Unbou
         }
         let tokens = (u128::from(input_upper) * u128::from(prices.0))
             .saturating_add(u128::from(output_upper) * u128::from(prices.1));
-        total(tokens, 0, if terms.regional { model.prices.regional_permille } else { 1000 })
+        total(
+            tokens,
+            u128::from(model.prices.per_call),
+            if terms.regional { model.prices.regional_permille } else { 1000 },
+        )
     };
     let cost = match ask.terms {
         Some(terms) => dearest(terms),

@@ -10,6 +10,8 @@ use crate::{Capabilities, Fault, Model, Override, PriceRow, Standing, data};
 /// The built-in data.
 const BUILTIN: &str = include_str!("../data/catalog-v1.json");
 
+/// The built-in provider, and its one model.
+const ECHO: &str = "echo";
 /// The provider of a model that only an override names: whoever serves that name.
 const EVERYONE: &str = "";
 
@@ -112,6 +114,8 @@ impl Catalog {
             kind => Some(kind),
         };
         let names = match own {
+            // Its many names are ways to behave, at one price.
+            Some(ECHO) => return self.by_provider.get(ECHO)?.get(ECHO).map(|at| &self.models[*at]),
             Some(kind) => self.by_provider.get(kind),
             None => Some(&self.by_name),
         };
@@ -132,31 +136,34 @@ impl Catalog {
     pub fn version(&self) -> &str {
         &self.version
     }
-    /// Puts one override in place of every listed model of that name, or adds a model for whoever serves it.
+
+    /// Puts one override in place of every listed model of that name, or adds a model for whoever serves it. An alias
+    /// or a snapshot becomes a model of its own, with the limits of the one it was found under.
     fn apply(&mut self, one: &Override) {
-        let mut added = Vec::new();
-        let mut known = false;
-        for model in &mut self.models {
-            if *model.id == *one.model {
-                overridden(model, one);
-                known = true;
-            } else if model.aliases.iter().any(|alias| **alias == *one.model) {
-                model.aliases.retain(|alias| **alias != *one.model);
-                let mut own = Model { id: one.model.as_str().into(), aliases: Vec::new(), ..model.clone() };
-                overridden(&mut own, one);
-                added.push(own);
-                known = true;
+        let found: Vec<usize> = self
+            .by_provider
+            .values()
+            .filter_map(|names| spellings(&one.model).into_iter().flatten().find_map(|name| names.get(name)))
+            .copied()
+            .collect();
+        for at in &found {
+            if *self.models[*at].id == *one.model {
+                overridden(&mut self.models[*at], one);
+                continue;
             }
+            self.models[*at].aliases.retain(|alias| **alias != *one.model);
+            let listed = self.models[*at].clone();
+            let mut own = Model { id: one.model.as_str().into(), aliases: Vec::new(), ..listed };
+            overridden(&mut own, one);
+            self.models.push(own);
         }
-        if !known {
-            let mut own = unlisted(&one.model, PriceRow::default(), self.stranger);
-            own.prices = one.row(None);
+        if found.is_empty() {
+            let mut own = unlisted(&one.model, one.row(None), self.stranger);
             own.standing = Standing::Overridden;
             own.context_tokens = one.context_tokens;
             own.output_tokens_max = one.output_tokens_max;
-            added.push(own);
+            self.models.push(own);
         }
-        self.models.append(&mut added);
     }
 
     fn index(&mut self) {

@@ -80,6 +80,8 @@ struct RawModel {
     tiers: BTreeMap<String, RawSchedule>,
     #[serde(default)]
     web_search: u64,
+    #[serde(default)]
+    per_call: u64,
     #[serde(default = "usual_permille")]
     regional_permille: u64,
     #[serde(default)]
@@ -161,6 +163,7 @@ impl RawModel {
                 standard: self.standard.schedule(),
                 tiers: self.tiers.iter().map(tier).collect::<Result<_, _>>()?,
                 web_search: self.web_search,
+                per_call: self.per_call,
                 regional_permille: self.regional_permille,
             },
             cache_writes_unasked: self.cache_writes_unasked,

@@ -127,6 +127,7 @@ impl Override {
                 Some(fee) => fee.0.saturating_mul(1000),
                 None => listed.map_or(0, |row| row.web_search),
             },
+            per_call: listed.map_or(0, |row| row.per_call),
             regional_permille: 1000,
         }
     }

@@ -43,6 +43,8 @@ pub struct PriceRow {
     pub tiers: Vec<(ServiceTier, Schedule)>,
     /// Fee of one web search that the provider runs, in pico-USD.
     pub web_search: u64,
+    /// Fee of every call, whatever it uses, in pico-USD: models that always search the web have one.
+    pub per_call: u64,
     /// Tokens processed in a region of the caller's choice cost this many thousandths of the usual price; 1000 when
     /// the model has no such surcharge.
     pub regional_permille: u64,
@@ -75,7 +77,7 @@ pub struct Terms {
     pub regional: bool,
 }
 
-/// What a usage costs, rounded up once to a whole nano-dollar; saturates.
+/// What a call that was made costs, rounded up once to a whole nano-dollar; saturates.
 ///
 /// The length of the prompt (every prompt token, however billed) decides the step, and a step prices the whole call.
 /// A tier the model has no price for is charged as standard: providers serve such calls as standard.
@@ -95,7 +97,7 @@ pub fn cost(prices: &PriceRow, usage: &Usage, terms: Terms) -> NanoUsd {
     ]
     .into_iter()
     .fold(0_u128, |sum, (count, price)| sum.saturating_add(u128::from(count) * u128::from(price)));
-    let fees = u128::from(usage.web_searches) * u128::from(prices.web_search);
+    let fees = u128::from(usage.web_searches) * u128::from(prices.web_search) + u128::from(prices.per_call);
     total(tokens, fees, if terms.regional { prices.regional_permille } else { 1000 })
 }
 
