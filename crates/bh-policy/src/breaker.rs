@@ -252,6 +252,17 @@ mod tests {
         assert_eq!(breaker.state(Millis(100)), BreakerState::HalfOpen);
     }
 
+    #[test]
+    fn calls_from_before_it_opened_are_not_heard_after_it_closed_again_either() {
+        let config = BreakerConfig { failure_threshold: 1, success_threshold: 1, timeout_ms: 100 };
+        let mut breaker = Breaker::default();
+        let [old, bad] = [(); 2].map(|()| breaker.enter(Millis(0)).expect("closed"));
+        assert_eq!(breaker.report(bad, Sign::Failure, &config, Millis(0)), Some(BreakerState::Open));
+        let probe = breaker.enter(Millis(100)).expect("the probe passes");
+        assert_eq!(breaker.report(probe, Sign::Success, &config, Millis(100)), Some(BreakerState::Closed));
+        assert_eq!(breaker.report(old, Sign::Failure, &config, Millis(200)), None);
+    }
+
     fn check_opening(breaker: &mut Breaker, permits: &[Permit]) {
         let changes: Vec<_> =
             permits.iter().map(|permit| breaker.report(*permit, Sign::Failure, &CONFIG, Millis(0))).collect();

@@ -99,6 +99,13 @@ mod tests {
     }
 
     #[test]
+    fn an_idle_hour_saves_up_no_more_than_a_minute() {
+        let mut bucket = Bucket::full(10, Millis(0));
+        bucket.take(10, Millis(3_600_000));
+        assert_eq!(bucket.wait_for(1, Millis(3_600_000)), Millis(6_000));
+    }
+
+    #[test]
     fn a_clock_that_steps_back_neither_gives_nor_takes() {
         let mut bucket = Bucket::full(60, Millis(10_000));
         bucket.take(60, Millis(10_000));

@@ -392,8 +392,7 @@ fn shuffle(steps: &mut [Step], draw: u64) {
         let weights = steps[place..].iter().map(|step| u64::from(step.target.settings.weight));
         let of = weights.clone().sum();
         let Some(drawn) = draws.weighted(weights) else { return };
-        // Rotating rather than swapping keeps the rest in the listed order.
-        steps[place..=place + drawn].rotate_right(1);
+        steps.swap(place, place + drawn);
         let step = &mut steps[place];
         if step.reason != Reason::LastResort {
             step.reason = Reason::Drawn { weight: step.target.settings.weight, of };

@@ -316,6 +316,101 @@ fn a_full_target_queues_and_a_full_queue_moves_on() {
 }
 
 #[test]
+fn nobody_queues_for_a_target_that_is_down() {
+    let mut config = one_route(Strategy::Fallback, 2);
+    let target = &mut config.routes[0].targets[0];
+    target.concurrency = Some(ConcurrencyConfig { max: 2, queue: 9 });
+    target.breaker = BreakerConfig { failure_threshold: 1, ..BreakerConfig::default() };
+    let routes = build(&config);
+    let mut chains = [(); 4].map(|()| chain_at(&routes, 0));
+    let (_holder, bad) = (call(&mut chains[0], 0), call(&mut chains[1], 0));
+    let (mut place, _) = queued(&mut chains[2], 0);
+    let noticed = chains[1].failed(bad, &failure(FaultClass::Connect), Millis(0), 1).1;
+    assert_eq!(noticed.breaker, Some(BreakerState::Open));
+    // One waits already and has its place; the target went down meanwhile.
+    let place = ready(&mut place).expect("the failed call's place is free");
+    // Another was planned while all was well; it does not even queue.
+    assert_eq!(name(call(&mut chains[3], 0).target()), "p1/m1");
+    chains[2].entered(place);
+    assert_eq!(name(call(&mut chains[2], 0).target()), "p1/m1");
+    assert!(chains[2..].iter().all(|chain| chain.passed_over()[0].why == Why::BreakerOpen));
+    assert_eq!(routes.health().targets(Millis(0)).iter().map(|target| target.in_flight).max(), Some(1));
+}
+
+#[test]
+fn a_client_that_leaves_during_a_probe_makes_room_for_the_next() {
+    let mut config = one_route(Strategy::Fallback, 1);
+    config.routes[0].targets[0].breaker = BreakerConfig { failure_threshold: 1, ..BreakerConfig::default() };
+    let routes = build(&config);
+    let mut chain = chain_at(&routes, 0);
+    let attempt = call(&mut chain, 0);
+    assert!(chain.failed(attempt, &failure(FaultClass::Connect), Millis(0), 1).1.breaker.is_some());
+    let probe = call(&mut chain_at(&routes, 30_000), 30_000);
+    assert!(plan_at(&routes, "m", 30_000, 1).is_err());
+    drop(probe);
+    drop(call(&mut chain_at(&routes, 30_000), 30_000));
+    // The same for the probe of a refused key.
+    let mut chain = chain_at(&routes, 30_000);
+    let attempt = call(&mut chain, 30_000);
+    assert!(chain.failed(attempt, &failure(FaultClass::Credential), Millis(30_000), 1).1.key.is_some());
+    let probe = call(&mut chain_at(&routes, 90_000), 90_000);
+    assert!(plan_at(&routes, "m", 90_000, 1).is_err());
+    drop(probe);
+    assert_eq!(
+        call(&mut chain_at(&routes, 90_000), 90_000).completed(None, Millis(90_000)).key,
+        Some(KeyNotice::Restored)
+    );
+}
+
+#[test]
+fn keys_that_may_be_used_again_at_once_do_not_take_turns_for_ever() {
+    let mut config = config();
+    config.routes[0].targets.iter_mut().for_each(|target| target.retry = None);
+    config.providers[0].keys[1].weight = 1_000_000;
+    let at_once = Failure { retry_after_ms: Some(0), ..THROTTLED };
+    let verdict = Verdict::Throttled { status: 429, retry_after: Millis(1) };
+    check(&config, &[at_once; 3], "p0:b p0:a p1:k", verdict);
+}
+
+#[test]
+fn a_success_ends_the_doubling_of_a_guess() {
+    let routes = build(&one_route(Strategy::Fallback, 1));
+    let throttle = |now| {
+        let mut chain = chain_at(&routes, now);
+        let attempt = call(&mut chain, now);
+        chain.failed(attempt, &THROTTLED, Millis(now), 1).1.key
+    };
+    assert_eq!(throttle(0), Some(KeyNotice::Cooling { until: Millis(1_000) }));
+    assert_eq!(throttle(1_000), Some(KeyNotice::Cooling { until: Millis(3_000) }));
+    assert_eq!(call(&mut chain_at(&routes, 3_000), 3_000).completed(None, Millis(3_000)).key, None);
+    assert_eq!(throttle(4_000), Some(KeyNotice::Cooling { until: Millis(5_000) }));
+}
+
+#[test]
+fn tokens_of_a_call_that_failed_can_be_used_by_the_next() {
+    let mut config = one_route(Strategy::Fallback, 1);
+    config.providers[0].keys[0].tpm = Some(10);
+    let routes = build(&config);
+    let mut chain = chain_at(&routes, 0);
+    let attempt = call(&mut chain, 0);
+    assert_eq!(chain.failed(attempt, &failure(FaultClass::Connect), Millis(0), 1).0, Next::GiveUp);
+    assert_eq!(call(&mut chain_at(&routes, 0), 0).completed(Some(10), Millis(0)).key, None);
+    assert!(plan_at(&routes, "m", 0, 1).is_err(), "now they are used");
+}
+
+#[test]
+fn keys_of_a_provider_that_is_gone_are_forgotten() {
+    let (mut config, health) = (one_route(Strategy::Fallback, 2), Arc::new(Health::default()));
+    let before = Routes::build(&config, &health, Millis(0)).unwrap();
+    assert_eq!(health.keys(Millis(0)).len(), 2);
+    drop(before);
+    config.providers.pop();
+    config.routes[0].targets.pop();
+    let _after = Routes::build(&config, &health, Millis(0)).unwrap();
+    assert_eq!(health.keys(Millis(0)).len(), 1);
+}
+
+#[test]
 fn waiting_too_long_moves_on_and_leaves_the_queue() {
     let mut config = one_route(Strategy::Fallback, 2);
     config.routes[0].targets[0].concurrency = Some(ConcurrencyConfig { max: 1, queue: 1 });

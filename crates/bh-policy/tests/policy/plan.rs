@@ -1,10 +1,11 @@
 //! Who is asked, in what order, and why.
 
-use crate::common::{ask, build, name, one_route, order, plan_at, provider};
+use crate::common::{ask, build, failure, name, one_route, order, plan_at, provider};
 use bh_base::Millis;
+use bh_chat::FaultClass;
 use bh_policy::{
-    Alias, Ask, NoPlan, Reason, RouteConfig, RoutesConfig, Serves, Source, Strategy, Target, TargetConfig, Unfit, Why,
-    plan,
+    Alias, Ask, Chain, NoPlan, Reason, RouteConfig, RoutesConfig, Serves, Source, Strategy, Target, TargetConfig, Turn,
+    Unfit, Why, plan,
 };
 
 fn alias(name: &str, target: &str) -> Alias {
@@ -202,6 +203,23 @@ fn a_plan_says_what_decided() {
     assert_eq!((&*plan.asked, &*plan.model, &*plan.config_version), ("best", "smart", "v1"));
     assert_eq!((plan.source.label(), plan.attempts_max), ("smart", 4));
     assert_eq!((plan.steps[0].reason, plan.steps[0].keys_ready), (Reason::Only, 1));
+}
+
+#[test]
+fn a_full_memory_makes_room_for_targets_that_do_fail() {
+    let mut config = one_route(Strategy::Fallback, 1);
+    config.providers[0].serves = Serves::Catalog;
+    let routes = build(&config);
+    for at in 0..2 * bh_policy::limits::HEALTH_TARGETS_MAX {
+        assert!(plan_at(&routes, &format!("p0/invented-{at}"), 0, 1).is_ok());
+    }
+    for failures in 0..5 {
+        let plan = plan_at(&routes, "p0/real", 0, 1).unwrap_or_else(|error| panic!("after {failures}: {error}"));
+        let mut chain = Chain::new(plan, Millis(0));
+        let Turn::Call(attempt) = chain.turn(Millis(0), 1) else { panic!("expected a call") };
+        assert_eq!(chain.failed(attempt, &failure(FaultClass::Connect), Millis(0), 1).1.key, None);
+    }
+    assert!(matches!(plan_at(&routes, "p0/real", 0, 1), Err(NoPlan::NothingAvailable { .. })));
 }
 
 #[test]
