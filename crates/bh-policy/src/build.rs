@@ -65,7 +65,7 @@ fn build_provider(config: &ProviderConfig, health: &Health, now: Millis) -> Prov
     let build_key = |key: &KeyConfig| {
         let key_id: Arc<str> = key.id.as_str().into();
         let record = health.key(&id, &key_id, key, now);
-        Key { id: key_id, weight: key.weight, record }
+        Key { id: key_id, weight: key.weight, fingerprint: key.fingerprint, record }
     };
     let keys = keys.iter().map(build_key).collect();
     let serves = match &config.serves {

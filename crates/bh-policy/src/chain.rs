@@ -237,13 +237,15 @@ impl Chain {
     /// Takes place, permit and key, in the order in which they can be given back.
     fn try_enter(&mut self, target: &Arc<Target>, now: Millis, draw: u64) -> Result<Attempt, Obstacle> {
         let closed = |ready_in| Obstacle::No(Why::BreakerOpen, Some(ready_in));
-        // Looked at before queueing, so that nobody waits for a target that is known to be down.
-        target.state.breaker().look(now).map_err(closed)?;
         let pass = match self.pass.take() {
             Some(pass) => pass,
             None => match target.state.gate.enter(target.settings.concurrency.as_ref()) {
                 Entry::Pass(pass) => pass,
-                Entry::Queued(queued) => return Err(Obstacle::Queue(queued)),
+                // Nobody waits for a target that is known to be down.
+                Entry::Queued(queued) => {
+                    target.state.breaker().look(now).map_err(closed)?;
+                    return Err(Obstacle::Queue(queued));
+                }
                 Entry::Full => return Err(Obstacle::No(Why::QueueFull, None)),
             },
         };

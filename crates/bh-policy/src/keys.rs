@@ -3,6 +3,7 @@
 //! A 429 cools the key *for that target*, because providers count per model: one model's limit must not shut out the
 //! others. A refused credential or an empty account concerns the key everywhere.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bh_base::Millis;
@@ -46,12 +47,18 @@ impl KeySet {
 pub(crate) struct Key {
     pub(crate) id: Arc<str>,
     pub(crate) weight: u32,
+    /// Of the secret that this configuration has, which may be an older one than the record is about.
+    pub(crate) fingerprint: u64,
     pub(crate) record: Arc<KeyRecord>,
 }
 
 /// What is known of a key, whichever target it is used for.
 #[derive(Debug, Default)]
-pub(crate) struct KeyRecord(Mutex<Record>);
+pub(crate) struct KeyRecord {
+    record: Mutex<Record>,
+    /// Whether the record holds anything back or counts anything. Most keys do not, and then nobody needs the lock.
+    speaks: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Record {
@@ -85,15 +92,19 @@ impl KeyRecord {
         }
         set_rate(&mut record.requests, config.rpm, now);
         set_rate(&mut record.tokens, config.tpm, now);
+        self.note(&record);
     }
 
     /// Whether the key can make a call of about `tokens` tokens.
     pub(crate) fn look(&self, tokens: u64, now: Millis) -> Result<(), Unready> {
-        self.lock().look(tokens, now)
+        if self.is_silent() { Ok(()) } else { self.lock().look(tokens, now) }
     }
 
-    /// The same, and takes the call's share.
-    fn take(&self, tokens: u64, now: Millis) -> Result<Use, Unready> {
+    /// The same, and takes the call's share. Returns whether the call is the probe of a quarantined key.
+    fn take(&self, tokens: u64, now: Millis) -> Result<bool, Unready> {
+        if self.is_silent() {
+            return Ok(false);
+        }
         let mut record = self.lock();
         record.look(tokens, now)?;
         if let Some(bucket) = &mut record.requests {
@@ -102,15 +113,17 @@ impl KeyRecord {
         if let Some(bucket) = &mut record.tokens {
             bucket.take(tokens, now);
         }
-        let probe = record.quarantine.as_mut().is_some_and(|quarantine| {
+        Ok(record.quarantine.as_mut().is_some_and(|quarantine| {
             quarantine.probing = true;
             true
-        });
-        Ok(Use { fingerprint: record.fingerprint, probe })
+        }))
     }
 
     /// Replaces the tokens a call was thought to use by those it did use.
     pub(crate) fn settle_tokens(&self, foreseen: u64, used: u64, now: Millis) {
+        if self.is_silent() {
+            return;
+        }
         if let Some(bucket) = &mut self.lock().tokens {
             if used <= foreseen {
                 bucket.give_back(foreseen - used);
@@ -134,8 +147,13 @@ impl KeyRecord {
     /// The provider accepted the key. Returns whether that ended a quarantine: only the probe's answer does, since
     /// an older call may have been accepted before the key was refused.
     pub(crate) fn accepted(&self, used: Use) -> bool {
+        if !used.probe {
+            return false;
+        }
         let mut record = self.lock();
-        used.probe && record.is_meant(used) && record.quarantine.take().is_some()
+        let restored = record.is_meant(used) && record.quarantine.take().is_some();
+        self.note(&record);
+        restored
     }
 
     /// The provider refused the key. Returns until when it is out of use, unless that was about an older secret.
@@ -152,14 +170,17 @@ impl KeyRecord {
         };
         let until = now.plus(Millis(span_ms));
         record.quarantine = Some(Quarantine { until, span_ms, probing: false });
+        self.note(&record);
         Some(until)
     }
 
     /// A probe ended without saying anything about the key.
     pub(crate) fn probe_ended(&self, used: Use) {
+        if !used.probe {
+            return;
+        }
         let mut record = self.lock();
-        if used.probe
-            && record.is_meant(used)
+        if record.is_meant(used)
             && let Some(quarantine) = &mut record.quarantine
         {
             quarantine.probing = false;
@@ -174,19 +195,31 @@ impl KeyRecord {
             return None;
         }
         record.rest_until = record.rest_until.max(now.plus(Millis(rest)));
+        self.note(&record);
         Some(record.rest_until)
+    }
+
+    /// A reader may see this a moment late, as it might have come a moment earlier.
+    fn is_silent(&self) -> bool {
+        !self.speaks.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, record: &Record) {
+        let resting = record.rest_until != Millis(0);
+        let counting = record.requests.is_some() || record.tokens.is_some();
+        self.speaks.store(resting || counting || record.quarantine.is_some(), Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
         // The record is consistent between any two statements, so a panic elsewhere does not spoil it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Record {
     /// Whether a call was made with the secret this record is about.
     fn is_meant(&self, used: Use) -> bool {
-        self.fingerprint == used.fingerprint
+        self.fingerprint == Some(used.fingerprint)
     }
 
     fn look(&self, tokens: u64, now: Millis) -> Result<(), Unready> {
@@ -215,7 +248,11 @@ fn set_rate(bucket: &mut Option<Bucket>, per_minute: Option<u64>, now: Millis) {
 
 /// Which keys a target has been told to leave alone, by key id.
 #[derive(Debug, Default)]
-pub(crate) struct Coolings(Mutex<Vec<(Arc<str>, Cooling)>>);
+pub(crate) struct Coolings {
+    list: Mutex<Vec<(Arc<str>, Cooling)>>,
+    /// Whether the list has any entry, so that most calls need no lock.
+    any: AtomicBool,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cooling {
@@ -227,6 +264,9 @@ pub(crate) struct Cooling {
 
 impl Coolings {
     pub(crate) fn of(&self, key: &str, now: Millis) -> Option<Cooling> {
+        if !self.any.load(Ordering::Relaxed) {
+            return None;
+        }
         self.lock().iter().find(|(id, _)| **id == *key).map(|(_, cooling)| *cooling).filter(|c| now < c.until)
     }
 
@@ -235,6 +275,7 @@ impl Coolings {
         let mut list = self.lock();
         let place = list.iter().position(|(id, _)| id == key).unwrap_or_else(|| {
             list.push((Arc::clone(key), Cooling { until: Millis(0), asked: false, strikes: 0 }));
+            self.any.store(true, Ordering::Relaxed);
             list.len() - 1
         });
         let cooling = &mut list[place].1;
@@ -251,7 +292,11 @@ impl Coolings {
     }
 
     pub(crate) fn accepted(&self, key: &str) {
-        self.lock().retain(|(id, _)| **id != *key);
+        if self.any.load(Ordering::Relaxed) {
+            let mut list = self.lock();
+            list.retain(|(id, _)| **id != *key);
+            self.any.store(!list.is_empty(), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn is_empty(&self, now: Millis) -> bool {
@@ -259,7 +304,7 @@ impl Coolings {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(Arc<str>, Cooling)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -313,7 +358,7 @@ pub(crate) struct Wish {
 /// One use of a key: with which secret, and whether it is the probe of a quarantined key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Use {
-    fingerprint: Option<u64>,
+    fingerprint: u64,
     probe: bool,
 }
 
@@ -342,7 +387,10 @@ pub(crate) fn take_key(
         let Some(index) = draws.weighted(keys.iter().enumerate().map(weight)) else { return Err(found.first) };
         // Another request may have taken the last of it since the survey: then the next key.
         match keys[index].record.take(wish.tokens, now) {
-            Ok(used) => return Ok(Taken { index, used }),
+            Ok(probe) => {
+                let fingerprint = keys[index].fingerprint;
+                return Ok(Taken { index, used: Use { fingerprint, probe } });
+            }
             Err(_) => {
                 let mut gone = KeySet::default();
                 gone.insert(index);

@@ -10,7 +10,7 @@ fn pool(configs: &[KeyConfig]) -> Vec<Key> {
     let key = |config: &KeyConfig| {
         let record = Arc::new(KeyRecord::default());
         record.configure(config, Millis(0));
-        Key { id: config.id.as_str().into(), weight: config.weight, record }
+        Key { id: config.id.as_str().into(), weight: config.weight, fingerprint: config.fingerprint, record }
     };
     configs.iter().map(key).collect()
 }
