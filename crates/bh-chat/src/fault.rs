@@ -50,6 +50,22 @@ pub struct Fault {
     pub retry_after_ms: Option<u64>,
 }
 
+impl Fault {
+    /// A failure of which only class and message are known.
+    #[must_use]
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Fault {
+            class,
+            status: None,
+            kind: None,
+            code: None,
+            param: None,
+            message: message.into(),
+            retry_after_ms: None,
+        }
+    }
+}
+
 impl FaultClass {
     /// The spelling used in records and metrics.
     #[must_use]
