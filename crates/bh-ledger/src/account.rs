@@ -81,6 +81,10 @@ impl Account {
         self.step(Millis(0), |state, _, _| state.release(held));
     }
 
+    pub(crate) fn lower(&self, held: u64) {
+        self.step(Millis(0), |state, _, _| state.lower(held));
+    }
+
     pub(crate) fn merge(&self, now: Millis, node: NodeId, spent: u64) {
         self.step(now, |state, ctx, out| {
             if state.meter.merge(node, spent) {

@@ -84,11 +84,17 @@ impl Hold {
     }
 
     /// The least that is held at any budget: while the cost so far stays below it, nothing needs topping up. The whole
-    /// bound when every budget holds strictly, [`NanoUsd::MAX`] when nothing has a budget.
+    /// bound when every budget holds strictly or nothing has a budget.
     #[must_use]
     pub fn covered(&self) -> NanoUsd {
         let budgets = self.entries.iter().filter(|entry| 0 < entry.most);
-        budgets.map(|entry| NanoUsd(entry.held)).min().unwrap_or(NanoUsd::MAX)
+        NanoUsd(budgets.map(|entry| entry.held).min().unwrap_or(self.strict))
+    }
+
+    /// The upper bound of the call's cost, as it was reserved.
+    #[must_use]
+    pub fn bound(&self) -> NanoUsd {
+        NanoUsd(self.strict)
     }
 
     /// The counters charged, for the audit record from which a replay proves what was spent.
@@ -124,7 +130,7 @@ impl Hold {
                 let account = entry.account.clone();
                 for (index, amount) in added {
                     let entry: &Entry = &self.entries[index];
-                    entry.account.release(amount);
+                    entry.account.lower(amount);
                 }
                 return Err(refusal(&account, deny, amount, generation));
             }
@@ -168,7 +174,7 @@ impl Hold {
 
     fn charge_held(&mut self) -> Settled {
         self.ended = true;
-        let least = self.covered().0.min(self.strict);
+        let least = self.covered().0;
         for entry in &self.entries {
             // A counter without a budget holds nothing; it is charged like the tightest that has one.
             let cost = if 0 < entry.most { entry.held } else { least };

@@ -27,6 +27,8 @@ pub(crate) struct State {
     pub(crate) bound: Bound,
     pub(crate) meter: Meter,
     pub(crate) held: u64,
+    /// Holds in flight, those of nothing included: what they cost must find the counter again.
+    pub(crate) open: u64,
     /// Ceilings of crashed processes beyond what their slots prove: counted as spent.
     pub(crate) stranded: BTreeMap<NodeId, u64>,
     pub(crate) rights: Rights,
@@ -79,6 +81,7 @@ impl State {
             bound: Bound::default(),
             meter: Meter::new(node),
             held: 0,
+            open: 0,
             stranded: BTreeMap::new(),
             rights: Rights::default(),
             ceiling: OwnCeiling::default(),
@@ -128,6 +131,7 @@ impl State {
     pub(crate) fn admit(&mut self, ctx: &Context<'_>, need: Need, out: &mut Vec<Effect>) -> Result<Pass, Deny> {
         let pass = self.check(ctx, need, out)?;
         self.held = self.held.saturating_add(need.amount);
+        self.open += u64::from(!need.more);
         self.pace.estimated(ctx.now, need.amount);
         if 0 < need.amount && self.bound.hard_limit().is_some() {
             hold!(Invariant::SpendWithinRights, self.used() <= self.rights.kept);
@@ -296,6 +300,13 @@ impl State {
 
     /// Ends a hold without cost.
     pub(crate) fn release(&mut self, held: u64) {
+        hold!(Invariant::HoldsSettleOnce, 0 < self.open);
+        self.open = self.open.saturating_sub(1);
+        self.lower(held);
+    }
+
+    /// Takes a part of a hold back; the hold goes on.
+    pub(crate) fn lower(&mut self, held: u64) {
         hold!(Invariant::HoldsSettleOnce, held <= self.held);
         self.held = self.held.saturating_sub(held);
     }
@@ -369,7 +380,7 @@ impl State {
         let over = |at: Option<Millis>| at.is_some_and(|at| at.plus(CLOSE_AFTER) <= ctx.now);
         let idle = self.pace.last_used.plus(IDLE_AFTER) <= ctx.now;
         let unused = self.spent() == 0 && idle && !self.rights.asked && self.ceiling.asked.is_none();
-        let forget = self.held == 0 && (over(ctx.end) || over(self.expires_at) || unused);
+        let forget = self.open == 0 && (over(ctx.end) || over(self.expires_at) || unused);
         if ctx.core.pool == Pool::Effects && (idle || forget) {
             // A crumb stays with an idle scope, so that its next call survives an outage of the pool.
             let crumb = if forget { 0 } else { self.pace.largest_estimate(ctx.now) };
