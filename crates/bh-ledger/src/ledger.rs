@@ -199,8 +199,8 @@ impl Ledger {
         }
     }
 
-    /// Tidies up: closed windows, idle scopes and idle limiters are forgotten, idle rights go back. Call about once a
-    /// second.
+    /// Tidies up: closed windows, idle scopes and idle limiters are forgotten, idle rights go back. Looks at every
+    /// counter, so call it every ten seconds or so; nothing but memory and idle rights waits for it.
     pub fn tick(&self, now: Millis) {
         let now = self.inner.core.steady(now);
         let accounts = self.inner.accounts.pin();

@@ -30,6 +30,8 @@ struct State {
     level: [u64; RATES],
     running: u64,
     closed: bool,
+    /// The figures last in force, by which what was taken is earned even when nobody calls any more.
+    limits: Limits,
 }
 
 /// What one request took, per rate, in requests or tokens.
@@ -59,6 +61,7 @@ impl Limiter {
         }
         state.drain(now, limits);
         state.forget_unlimited(limits);
+        state.limits = *limits;
         if let Some(limit) = limits.concurrency
             && limit <= state.running
         {
@@ -126,15 +129,10 @@ impl Limiter {
     }
 
     /// Whether nothing distinguishes it from a new one; if so it is closed.
-    pub(crate) fn close_if_idle(&self, now: Millis, limits: Option<&Limits>) -> bool {
+    pub(crate) fn close_if_idle(&self, now: Millis) -> bool {
         let mut state = lock(&self.state);
-        if let Some(limits) = limits {
-            state.drain(now, limits);
-            state.forget_unlimited(limits);
-        } else if state.at.plus(Millis(2 * UNITS)) <= now {
-            // Whoever had limits is gone; after two minutes so is what they took.
-            state.level = [0; RATES];
-        }
+        let limits = state.limits;
+        state.drain(now, &limits);
         state.closed = state.running == 0 && state.level == [0; RATES];
         state.closed
     }
@@ -274,10 +272,20 @@ mod tests {
         let limits = Limits { rpm: Some(60), ..NONE };
         let limiter = Limiter::new(Millis(0));
         let taken = limiter.take(Millis(0), &limits, tokens(0, 0)).expect("it is empty");
-        assert!(!limiter.close_if_idle(Millis(10_000), Some(&limits)), "a request is running");
+        assert!(!limiter.close_if_idle(Millis(10_000)), "a request is running");
         limiter.settle(Millis(10_000), &limits, &taken, tokens(0, 0));
-        assert!(limiter.close_if_idle(Millis(10_000), Some(&limits)));
+        assert!(limiter.close_if_idle(Millis(10_000)));
         assert_eq!(limiter.take(Millis(10_000), &limits, tokens(0, 0)), Err(Full::Closed));
+    }
+
+    #[test]
+    fn what_is_owed_is_not_forgotten_by_waiting_idle() {
+        let limits = Limits { tpm: Some(60), ..NONE };
+        let limiter = Limiter::new(Millis(0));
+        let taken = limiter.take(Millis(0), &limits, tokens(60, 0)).expect("it is empty");
+        limiter.settle(Millis(0), &limits, &taken, tokens(600, 0));
+        assert!(!limiter.close_if_idle(Millis(9 * UNITS)), "ten minutes' worth was used");
+        assert!(limiter.close_if_idle(Millis(10 * UNITS)));
     }
 
     #[test]

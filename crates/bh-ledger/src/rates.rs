@@ -97,10 +97,8 @@ impl Ledger {
     }
 
     pub(crate) fn tick_limiters(&self, now: Millis) {
-        let rules = self.rules();
         for (key, limiter) in &self.inner.limiters.pin() {
-            let limits = if key.of_token { None } else { rules.limits(&key.scope) };
-            if limiter.close_if_idle(now, limits) {
+            if limiter.close_if_idle(now) {
                 self.forget_limiter(key, limiter);
             }
         }

@@ -6,6 +6,9 @@ use crate::AccountKey;
 use crate::state::State;
 
 /// Every counter that matters after a restart.
+///
+/// Once it is durable, ceilings of processes other than `node` may be dropped from the disk: what they allow is in
+/// here. Those of `node` must stay, unless this is the last thing that process does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The process that took it.
