@@ -270,5 +270,7 @@ mod tests {
         let fault = in_stream(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
         assert_eq!((fault.class, fault.status, fault.retry_after_ms), (FaultClass::Overloaded, None, None));
         assert_eq!(in_stream("{}").class, FaultClass::Malformed);
+        let unknown = br#"{"type":"error","error":{"type":"a_new_error","message":"?"}}"#;
+        assert_eq!(classify(200, &|_| None, unknown).class, FaultClass::ServerError);
     }
 }

@@ -75,19 +75,17 @@ impl<'r> Turns<'r> {
     /// Looks for what a foreign conversation does in an order that means something else here.
     ///
     /// # Errors
-    /// There is no turn at all, or the caller wants such conversations refused.
+    /// There is no turn to answer: none at all, or a last one of the model's own, which it would go on with here. Or
+    /// instructions stand among the turns, and the caller wants such conversations refused.
     pub(super) fn check_order(&self, report: &mut Report) -> Result<(), Unsupported> {
-        let Some(last) = self.turns.last() else {
+        let Some(last) = self.turns.iter().rfind(|turn| !turn.is_silent()) else {
             return Err(refusal("messages", Capability::History));
         };
         for at in &self.moved {
             report.leave_out(format!("messages[{at}].role"), Capability::History)?;
         }
         match last.messages.last() {
-            // Here the model goes on in the words of a last turn of its own rather than answering it.
-            Some((at, _)) if last.role == "assistant" => {
-                report.leave_out(format!("messages[{at}].role"), Capability::History)
-            }
+            Some((at, _)) if last.role == "assistant" => Err(refusal(format!("messages[{at}]"), Capability::History)),
             Some(_) | None => Ok(()),
         }
     }

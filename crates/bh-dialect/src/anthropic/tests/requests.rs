@@ -54,6 +54,7 @@ fn every_field_and_form_survives() {
         {"type": "image", "source": {"type": "url", "url": "https://e/x.png"}, "cache_control": {"type": "ephemeral"}},
         {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
         {"type": "image", "source": {"type": "hologram", "data": 1}},
+        {"type": "image", "source": {"type": "url", "url": "https://e/x.png", "new": 1}},
         {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "t"}, "title": "T"},
         {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JV"},
          "title": null, "context": "c", "citations": {"enabled": true}},
@@ -220,6 +221,18 @@ fn base64_is_no_text_and_plain_documents_are() {
     assert_eq!(size(json!({"data": "12345678", "media_type": "application/pdf", "type": "base64"})), 0);
     assert_eq!(size(json!({"data": "12345678", "media_type": "text/plain", "type": "text"})), 8);
     assert_eq!(size(json!({"type": "content", "content": [{"type": "text", "text": "123"}]})), 3);
+}
+
+#[test]
+fn every_block_with_marks_of_the_providers_own_counts_as_a_message() {
+    let blocks = json!([{"type": "text", "text": ""}, {"type": "tool_use", "id": "", "name": "", "input": {}},
+                        {"type": "tool_result", "tool_use_id": ""}, {"type": "document", "source": {"type": "text"}}]);
+    let found = scanned(&minimal(json!({"system": "s", "messages": [{"role": "user", "content": blocks}]})));
+    assert_eq!(
+        (found.size.messages, found.size.text_bytes),
+        (5, 5),
+        "three of the quoted system prompt, two of the empty input"
+    );
 }
 
 #[test]

@@ -147,6 +147,8 @@ fn what_would_change_the_answer_is_refused() {
                                       {"role": "tool", "tool_call_id": "1", "content": "r"}]});
     refused(history, "messages[1].tool_calls[0].function.arguments");
     refused(json!({"messages": [{"role": "system", "content": "alone"}]}), "messages");
+    let begun = json!([{"role": "user", "content": "x"}, {"role": "assistant", "content": "and"}]);
+    refused(json!({"messages": begun}), "messages[1]");
 }
 
 #[test]
@@ -165,10 +167,6 @@ fn parameters_without_a_counterpart_are_left_out_by_name() {
     left_out(json!({"messages": [{"role": "user", "content": "x", "name": "bob"}]}), "messages[0].name");
     left_out(
         json!({"messages": [{"role": "user", "content": "x"}, {"role": "system", "content": "late"}]}),
-        "messages[1].role",
-    );
-    left_out(
-        json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "and"}]}),
         "messages[1].role",
     );
     let image = json!({"type": "image_url", "image_url": {"url": "https://x/y.png", "detail": "high"}});
@@ -286,5 +284,81 @@ fn every_recorded_openai_request_is_said_or_refused_by_name() {
                 assert!(roles.windows(2).all(|pair| pair[0] != pair[1]), "{}: {roles:?}", recording.name);
             }
         }
+    }
+}
+
+/// Every text a value holds under one of these names, outside its tools.
+fn texts_of(value: &Value, names: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, inner) in value.as_object().into_iter().flatten().filter(|(name, _)| *name != "tools") {
+        if let Some(text) = inner.as_str().filter(|_| names.contains(&name.as_str())) {
+            found.push(text.to_owned());
+        }
+        found.extend(texts_of(inner, names));
+    }
+    found.extend(value.as_array().into_iter().flatten().flat_map(|inner| texts_of(inner, names)));
+    found.sort();
+    found
+}
+
+#[test]
+fn every_recorded_request_is_said_to_openai_or_refused_by_name() {
+    let mut said = 0;
+    for recording in recordings("anthropic/messages") {
+        let body = &recording.request["body"];
+        if !body.is_object() {
+            continue;
+        }
+        let request = decode_request(OURS, body.to_string().as_bytes()).expect("a good request");
+        let options = EncodeOptions { model: "gpt-5".into(), ..EncodeOptions::default() };
+        match encode_request(OTHER, OURS, &request, &options) {
+            Err(refusal) => println!("{}: {refusal}", recording.name),
+            Ok(encoded) => {
+                said += 1;
+                crate::scan(OTHER, &encoded.body).unwrap_or_else(|error| panic!("{}: {error}", recording.name));
+                let written: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+                let names = ["text", "content"];
+                assert_eq!(texts_of(&written, &names), texts_of(body, &names), "{}", recording.name);
+            }
+        }
+    }
+    assert!(said == 0 || 8 <= said, "most plain requests can be said: {said}");
+}
+
+#[test]
+fn what_a_coding_agent_sends_can_be_said_to_openai() {
+    let body = json!({
+        "model": "x", "max_tokens": 32000, "stream": true, "temperature": 1,
+        "system": [{"type": "text", "text": "agent", "cache_control": {"type": "ephemeral"}}],
+        "metadata": {"user_id": "u"}, "thinking": {"type": "adaptive"}, "output_config": {"effort": "high"},
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "go"}]},
+            {"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "s"},
+                {"type": "text", "text": "I look."},
+                {"type": "tool_use", "id": "t1", "name": "f", "input": {}},
+                {"type": "tool_use", "id": "t2", "name": "f", "input": {"a": 1}}
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": "one"},
+                {"type": "tool_result", "tool_use_id": "t2", "content": [{"type": "text", "text": "two"}]},
+                {"type": "text", "text": "and?"}
+            ]}
+        ]
+    });
+    let request = decode_request(OURS, body.to_string().as_bytes()).expect("a good request");
+    let options = EncodeOptions { model: "gpt-5".into(), ask_usage: true, ..EncodeOptions::default() };
+    let encoded = encode_request(OTHER, OURS, &request, &options).expect("all that matters can be said");
+    let written: Value = serde_json::from_slice(&encoded.body).expect("JSON");
+    let roles: Vec<&str> =
+        written["messages"].as_array().expect("a list").iter().filter_map(|m| m["role"].as_str()).collect();
+    assert_eq!(roles, ["system", "user", "assistant", "tool", "tool", "user"], "{written}");
+    assert_eq!(written["reasoning_effort"], "high");
+    assert_eq!(written["max_completion_tokens"], 32000);
+    assert_eq!(written["messages"][2]["tool_calls"][1]["function"]["arguments"], "{\"a\":1}");
+    for warning in &encoded.warnings {
+        let known = warning.field.contains("cache_control") || warning.capability == crate::Capability::Reasoning;
+        assert!(known, "{warning}");
     }
 }

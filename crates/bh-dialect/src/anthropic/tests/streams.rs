@@ -213,7 +213,9 @@ fn a_stream_without_its_last_event_is_cut() {
     let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}"#;
     assert_eq!(read(&[]).1, Err(FaultClass::Cut));
     assert_eq!(read(&[START, delta]).1, Err(FaultClass::Cut));
-    assert_eq!(read(&[START, delta, r#"{"type":"message_stop"}"#]).1, Ok(()));
+    let stop = r#"{"type":"message_stop"}"#;
+    assert_eq!(read(&[START, delta, stop]).1, Ok(()));
+    assert_eq!(read(&[START, delta, stop, "[DONE]", START]), read(&[START, delta, stop]));
 }
 
 #[test]
@@ -322,7 +324,9 @@ fn interleaved_parts_are_written_one_after_the_other() {
         Event::Finish { choice: 0, finish: Finish::Stop },
         Event::Usage(Usage { input_uncached: 5, output: 6, ..Usage::default() }),
         Event::End,
-        more(1, "never"),
+        Event::Ping,
+        Event::End,
+        open(3, Part::text("never")),
     ]);
     let message = accumulate(&stream);
     assert_eq!(message["content"][0]["text"], "Hi there");
@@ -339,6 +343,41 @@ fn interleaved_parts_are_written_one_after_the_other() {
             _ => assert_eq!(open_block, None),
         }
     }
+}
+
+#[test]
+fn parts_that_open_with_all_they_have_lose_none_of_it() {
+    let value = bh_chat::Json(r#"{"type":"url_citation","url_citation":{}}"#.into());
+    let (url, title) = (Some("https://x".to_owned()), Some("X".to_owned()));
+    let citation = bh_chat::Citation { kind: "url_citation".into(), url, title, quoted: None, value };
+    let message = accumulate(&encode_stream(&[
+        Event::Open {
+            choice: 0,
+            part: 0,
+            begun: Part::Text { text: "a".into(), citations: vec![citation], extras: Vec::new() },
+        },
+        Event::Close { choice: 0, part: 0 },
+        Event::Open {
+            choice: 0,
+            part: 1,
+            begun: Part::Thinking { text: "t".into(), signature: Some("s".into()), extras: Vec::new() },
+        },
+        Event::Close { choice: 0, part: 1 },
+        Event::End,
+    ]));
+    let nearest = json!({"type": "web_search_result_location", "url": "https://x", "title": "X",
+                         "cited_text": "", "encrypted_index": ""});
+    assert_eq!(message["content"][0], json!({"type": "text", "text": "a", "citations": [nearest]}));
+    assert_eq!(message["content"][1], json!({"type": "thinking", "thinking": "t", "signature": "s"}));
+}
+
+#[test]
+fn a_refusal_is_explained_in_its_own_part() {
+    let body =
+        json!({"content": [], "stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "no"}});
+    let answer = decode_answer(body.to_string().as_bytes()).expect("a message");
+    assert_eq!(answer.choices[0].parts, [Part::Refusal { text: "no".into() }]);
+    assert_eq!(answer.choices[0].finish, Some(Finish::Refusal));
 }
 
 #[test]
