@@ -8,7 +8,7 @@ use crate::hash::{Hash, LogId};
 use crate::parts::{Charge, Close, Decision, Durability, Lost, Open, Previous, Pruned};
 use crate::record::{Kind, Record};
 use crate::text::Text;
-use crate::tree::{Tree, leaf_of};
+use crate::tree::{Tree, leaf};
 
 /// Entries a list in a record keeps; with [`crate::TEXT_BYTES_MAX`] this bounds the record.
 const LIST_MAX: usize = 16;
@@ -150,7 +150,7 @@ impl Chain {
         record.ts_ms = self.last_ms;
         record.prev = self.prev;
         let bytes = record.to_bytes();
-        let leaf = leaf_of(&bytes);
+        let leaf = leaf(&bytes);
         self.tree.push(leaf);
         self.prev = leaf;
         self.next_seq += 1;

@@ -31,5 +31,5 @@ pub use record::{FORMAT_VERSION, Kind, Malformed, Record};
 pub use replay::{ChargeKey, Replay, Replayed};
 pub use report::{Fault, Finding, Interval, Report, Verdict};
 pub use text::{TEXT_BYTES_MAX, Text};
-pub use tree::Tree;
+pub use tree::{Tree, leaf};
 pub use verify::{SpoolReader, Stored, VerifyOptions, Witness, verify};

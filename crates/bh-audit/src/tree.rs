@@ -46,7 +46,8 @@ impl Tree {
 }
 
 /// The leaf of a record: `SHA-256(0x00 ‖ bytes)`.
-pub(crate) fn leaf_of(bytes: &[u8]) -> Hash {
+#[must_use]
+pub fn leaf(bytes: &[u8]) -> Hash {
     Hash(bh_seal::sha256(&[&[0], bytes]))
 }
 
@@ -76,7 +77,7 @@ mod tests {
         let mut leaves = Vec::new();
         assert_eq!(tree.root(), by_definition(&leaves));
         for n in 0..130u32 {
-            let leaf = leaf_of(&n.to_le_bytes());
+            let leaf = leaf(&n.to_le_bytes());
             tree.push(leaf);
             leaves.push(leaf);
             assert_eq!(tree.root(), by_definition(&leaves), "at {} leaves", leaves.len());
@@ -89,9 +90,9 @@ mod tests {
         // The empty root and the first leaves' roots of the test data that certificate-transparency implementations share.
         assert_eq!(Tree::new().root().to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         let mut tree = Tree::new();
-        tree.push(leaf_of(b""));
+        tree.push(leaf(b""));
         assert_eq!(tree.root().to_string(), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d");
-        tree.push(leaf_of(&[0]));
+        tree.push(leaf(&[0]));
         assert_eq!(tree.root().to_string(), "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125");
     }
 }
