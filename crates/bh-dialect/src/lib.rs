@@ -12,12 +12,15 @@ mod answer;
 mod anthropic;
 mod error;
 mod fields;
+mod instant;
 mod openai;
 mod options;
+mod report;
 mod scan;
 mod sse;
 mod stream;
 mod strict;
+mod wait;
 mod write;
 
 pub use answer::{AnswerFacts, answer};

@@ -90,7 +90,15 @@ impl<'a> Reader<'a> {
     /// A reader at the start of a body.
     pub(crate) fn new(body: &'a [u8]) -> Result<Self, DecodeError> {
         let text = str::from_utf8(body).map_err(|error| DecodeError::Utf8 { at: error.valid_up_to() })?;
-        Ok(Reader { text, at: 0, depth: 0, keys: Vec::new(), string_bytes: 0, compact_bytes: 0, non_ascii_bytes: 0 })
+        Ok(Reader {
+            text,
+            at: 0,
+            depth: 0,
+            keys: Vec::with_capacity(16),
+            string_bytes: 0,
+            compact_bytes: 0,
+            non_ascii_bytes: 0,
+        })
     }
 
     /// Where the next byte is, white space not yet skipped.
@@ -246,23 +254,21 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
-            let rest = &bytes[self.at..];
-            let Some(length) = memchr::memchr2(b'"', b'\\', rest) else {
-                self.at = bytes.len();
-                return Err(self.fault("it ends inside a string"));
-            };
-            let plain = &rest[..length];
-            if let Some(control) = plain.iter().position(|byte| *byte < 0x20) {
-                self.at += control;
-                return Err(self.fault("control characters in a string must be escaped"));
+            self.at += plain_prefix(&bytes[self.at..]);
+            match bytes.get(self.at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(0x80..) => {
+                    let run = bytes[self.at..].iter().take_while(|byte| !byte.is_ascii()).count();
+                    self.non_ascii_bytes += run as u64;
+                    self.at += run;
+                }
+                Some(_) => return Err(self.fault("control characters in a string must be escaped")),
+                None => return Err(self.fault("it ends inside a string")),
             }
-            self.non_ascii_bytes += plain.iter().filter(|byte| !byte.is_ascii()).count() as u64;
-            self.at += length;
-            if bytes[self.at] == b'"' {
-                break;
-            }
-            escaped = true;
-            self.escape()?;
         }
         let raw = &self.text[start + 1..self.at];
         self.at += 1;
@@ -376,6 +382,27 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many bytes at the start of a string's rest are plain: printable ASCII that is neither a quote nor a backslash.
+fn plain_prefix(rest: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // A byte's high bit is set in `special` if it is below 0x20, a quote, a backslash or not ASCII. Borrows between
+    // bytes can only set the bit of a byte above a special one, never hide the first.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let mut at = 0;
+    for chunk in rest.chunks_exact(8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("chunks of eight have eight bytes"));
+        let below = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+        let special = below | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5C)) | (word & HIGHS);
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let plain = |byte: &&u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    at + rest[at..].iter().take_while(plain).count()
+}
+
 fn hex(digit: u8) -> u8 {
     match digit {
         b'0'..=b'9' => digit - b'0',
@@ -469,6 +496,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_plain_prefix_ends_at_the_first_special_byte(bytes in proptest::collection::vec(prop_oneof![0x1e..0x24_u8, 0x5a..0x5e_u8, 0x7e..0x82_u8, any::<u8>()], 0..40)) {
+            let special = |byte: &u8| *byte < 0x20 || *byte >= 0x80 || matches!(byte, b'"' | b'\\');
+            prop_assert_eq!(plain_prefix(&bytes), bytes.iter().position(special).unwrap_or(bytes.len()));
+        }
+
         #[test]
         fn it_accepts_nothing_that_serde_refuses(text in "[\\[\\]{}:,\"\\\\a-cu0-9eE.+ tfn-]{0,24}") {
             if check(text.as_bytes()).is_ok() {

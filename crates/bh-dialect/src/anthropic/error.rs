@@ -2,10 +2,10 @@
 
 use bh_chat::{Fault, FaultClass};
 
-use super::instant;
 use crate::WireError;
 use crate::fields::{Fields, string};
 use crate::write::Writer;
+use crate::{instant, wait};
 
 /// Limits whose reset a refusal may name, the narrowest reading of "too many" first.
 const RESET_HEADERS: [&str; 4] = [
@@ -158,17 +158,8 @@ fn class_of_status(status: u16) -> FaultClass {
 /// How long the provider asks us to wait. A refusal for too many requests that does not say so directly names the
 /// instants at which its limits reset; the wait then runs from the provider's own date, so that clocks need not agree.
 fn retry_after_ms(class: FaultClass, headers: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
-    if let Some(ms) = headers("retry-after-ms").and_then(|text| text.trim().parse().ok()) {
-        return Some(ms);
-    }
-    let date = || headers("date").and_then(|text| instant::from_http_date(text.trim()));
-    let since_date = |at: i64| Some(u64::try_from(at.saturating_sub(date()?)).unwrap_or(0).saturating_mul(1000));
-    if let Some(text) = headers("retry-after") {
-        let text = text.trim();
-        return match text.parse::<u64>() {
-            Ok(seconds) => Some(seconds.saturating_mul(1000)),
-            Err(_) => instant::from_http_date(text).and_then(since_date),
-        };
+    if let Some(wait) = wait::asked_ms(headers) {
+        return Some(wait);
     }
     if class != FaultClass::RateLimited {
         return None;
@@ -178,7 +169,7 @@ fn retry_after_ms(class: FaultClass, headers: &dyn Fn(&str) -> Option<String>) -
         .filter(|name| headers(&name.replace("-reset", "-remaining")).as_deref() == Some("0"))
         .filter_map(|name| instant::from_rfc3339(headers(name)?.trim()))
         .max()
-        .and_then(since_date)
+        .and_then(|at| wait::since_date_ms(headers, at))
 }
 
 #[cfg(test)]

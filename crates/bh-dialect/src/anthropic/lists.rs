@@ -1,7 +1,7 @@
 //! The lists and counts of Anthropic's API.
 
-use super::instant;
 use crate::ModelCard;
+use crate::instant;
 use crate::write::Writer;
 
 /// See [`crate::models_body`].

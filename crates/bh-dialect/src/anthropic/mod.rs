@@ -2,9 +2,7 @@
 
 mod answer;
 mod error;
-mod instant;
 mod lists;
-mod report;
 mod request_decode;
 mod request_encode;
 mod scan;
@@ -25,5 +23,12 @@ pub(crate) use scan::scan;
 pub(crate) use stream_in::{StreamDecoder, StreamTap};
 pub(crate) use stream_out::StreamEncoder;
 
+use crate::{Capability, Dialect, Unsupported};
+
 /// See [`crate::keep_alive`].
 pub(crate) const KEEP_ALIVE: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
+
+/// Something of a request without which it would mean something else, and which this dialect cannot say.
+fn refusal(field: impl Into<String>, capability: Capability) -> Unsupported {
+    crate::report::refusal(Dialect::AnthropicMessages, field, capability)
+}

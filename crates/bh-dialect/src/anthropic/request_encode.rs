@@ -5,11 +5,12 @@
 
 use bh_chat::{Extra, Format, Json, Reasoning, Request, Tool, ToolChoice};
 
-use super::report::{Report, refusal};
+use super::refusal;
 use super::thinking::{self, Thinking};
 use super::turns::{Blocks, Turns};
 use crate::fields::Fields;
 use crate::openai::said_elsewhere;
+use crate::report::Report;
 use crate::write::Writer;
 use crate::{Capability, Dialect, EncodeOptions, Encoded, Unsupported};
 
@@ -23,7 +24,7 @@ pub(crate) fn encode_request(
     options: &EncodeOptions,
 ) -> Result<Encoded, Unsupported> {
     let mut body = Vec::with_capacity(1024);
-    let mut report = Report::new(options.on_unsupported);
+    let mut report = Report::new(Dialect::AnthropicMessages, options.on_unsupported);
     let mut json = Writer(&mut body);
     json.open();
     json.field("model", &options.model);

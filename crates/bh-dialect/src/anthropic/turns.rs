@@ -2,9 +2,10 @@
 
 use bh_chat::{Citation, Extra, ImageSource, Message, Part, Role};
 
-use super::report::{Report, refusal};
+use super::refusal;
 use crate::fields::Fields;
 use crate::openai::said_elsewhere;
+use crate::report::Report;
 use crate::write::Writer;
 use crate::{Capability, Dialect, Unsupported};
 

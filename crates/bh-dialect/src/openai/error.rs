@@ -1,12 +1,10 @@
 //! Errors of OpenAI and its followers: read in every shape they come in, written in one.
 
-use std::borrow::Cow;
-
 use bh_chat::{Fault, FaultClass};
 
-use crate::WireError;
 use crate::fields::{Fields, string};
 use crate::write::Writer;
+use crate::{WireError, wait};
 
 /// Longest error message kept of a body that is no JSON, in bytes.
 const MESSAGE_BYTES_MAX: usize = 512;
@@ -15,7 +13,7 @@ const MESSAGE_BYTES_MAX: usize = 512;
 pub(crate) fn classify(status: u16, headers: &dyn Fn(&str) -> Option<String>, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(body);
     let mut fault = read(&text).unwrap_or_else(|| Fault::new(FaultClass::Malformed, plain_message(status, &text)));
-    let told = status >= 400;
+    let told = !(200..300).contains(&status);
     // An error inside a 200 sometimes carries the status it should have had as its code.
     let meant = fault.code.as_deref().and_then(|code| code.parse().ok()).filter(|code| (400..600).contains(code));
     let effective = if told { Some(status) } else { fault.status.or(meant) };
@@ -24,7 +22,7 @@ pub(crate) fn classify(status: u16, headers: &dyn Fn(&str) -> Option<String>, bo
     if readable {
         fault.class = class_of(effective, &fault);
     }
-    fault.retry_after_ms = retry_after_ms(headers);
+    fault.retry_after_ms = retry_after_ms(fault.class, headers);
     fault
 }
 
@@ -181,15 +179,114 @@ fn class_of_words(any: &dyn Fn(&[&str]) -> bool, says: &dyn Fn(&[&str]) -> bool,
     FaultClass::ServerError
 }
 
-/// `retry-after-ms`, or `retry-after` in seconds; the larger, because some gateways send a zero in one of them.
-fn retry_after_ms(headers: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
-    let number = |name: &str| headers(name).and_then(|value| Cow::from(value).trim().parse::<f64>().ok());
-    let millis = number("retry-after-ms").and_then(whole_ms);
-    let seconds = number("retry-after").and_then(|seconds| whole_ms(seconds * 1000.0));
-    millis.max(seconds)
+/// How long the provider asks us to wait. A refusal for too many requests that does not say so directly names the span
+/// until its exhausted limit is fresh again.
+fn retry_after_ms(class: FaultClass, headers: &dyn Fn(&str) -> Option<String>) -> Option<u64> {
+    let fresh = |what: &&str| {
+        let exhausted = headers(&format!("x-ratelimit-remaining-{what}")).as_deref() == Some("0");
+        wait::span_ms(&headers(&format!("x-ratelimit-reset-{what}"))?).filter(|_| exhausted)
+    };
+    match wait::asked_ms(headers) {
+        None if class == FaultClass::RateLimited => ["requests", "tokens"].iter().filter_map(fresh).max(),
+        asked => asked,
+    }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked first")]
-fn whole_ms(millis: f64) -> Option<u64> {
-    (0.0..=1e12).contains(&millis).then(|| millis.ceil() as u64)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(status: u16, body: &str, class: FaultClass, message: &str) {
+        let fault = classify(status, &|_| None, body.as_bytes());
+        assert_eq!((fault.class, fault.message.as_str()), (class, message), "{status} {body}");
+    }
+
+    #[test]
+    fn every_shape_of_error_is_read() {
+        check(400, r#"{"error":{"message":"m","type":"invalid_request_error"}}"#, FaultClass::BadRequest, "m");
+        check(400, r#"{"error":"m","code":"x"}"#, FaultClass::BadRequest, "m");
+        check(401, r#"{"detail":"Invalid API Key"}"#, FaultClass::Credential, "Invalid API Key");
+        check(422, r#"{"detail":[{"msg":"x"}]}"#, FaultClass::BadRequest, r#"[{"msg":"x"}]"#);
+        check(400, r#"{"id":"1","message":"m"}"#, FaultClass::BadRequest, "m");
+        check(400, r#"[{"error":{"code":400,"message":"m"}}]"#, FaultClass::BadRequest, "m");
+        check(502, "bad gateway\nmore", FaultClass::ServerError, "bad gateway");
+        let page = "the provider answered with status 503 and no readable error";
+        check(503, "<html>no</html>", FaultClass::Overloaded, page);
+        let fault = classify(400, &|_| None, br#"{"error":{"message":"m","type":"t","code":7,"param":"p"}}"#);
+        assert_eq!(
+            (fault.kind.as_deref(), fault.code.as_deref(), fault.param.as_deref()),
+            (Some("t"), Some("7"), Some("p"))
+        );
+    }
+
+    #[test]
+    fn status_and_words_lead_to_a_class() {
+        let body = |message: &str, code: &str| format!(r#"{{"error":{{"message":"{message}","code":"{code}"}}}}"#);
+        for (status, message, code, class) in [
+            (400, "too long", "context_length_exceeded", FaultClass::ContextTooLong),
+            (400, "This model's maximum context length is 8 tokens", "x", FaultClass::ContextTooLong),
+            (400, "m", "content_filter", FaultClass::ContentBlocked),
+            (400, "Incorrect API key provided: x", "x", FaultClass::Credential),
+            (401, "m", "invalid_api_key", FaultClass::Credential),
+            (403, "m", "x", FaultClass::Credential),
+            (403, "your input was flagged", "x", FaultClass::ContentBlocked),
+            (404, "The model `x` does not exist", "model_not_found", FaultClass::ModelNotFound),
+            (404, "no such route", "x", FaultClass::BadRequest),
+            (402, "pay", "x", FaultClass::QuotaExhausted),
+            (408, "m", "x", FaultClass::Timeout),
+            (413, "m", "x", FaultClass::BadRequest),
+            (429, "m", "rate_limit_exceeded", FaultClass::RateLimited),
+            (429, "m", "insufficient_quota", FaultClass::QuotaExhausted),
+            (500, "m", "x", FaultClass::ServerError),
+            (503, "m", "x", FaultClass::Overloaded),
+            (504, "m", "x", FaultClass::Timeout),
+            (529, "m", "x", FaultClass::Overloaded),
+            (302, "m", "x", FaultClass::Malformed),
+        ] {
+            check(status, &body(message, code), class, message);
+            assert_eq!(classify(status, &|_| None, body(message, code).as_bytes()).status, Some(status));
+        }
+    }
+
+    #[test]
+    fn an_error_inside_a_200_is_told_by_its_code() {
+        check(200, r#"{"error":{"message":"m","code":502}}"#, FaultClass::ServerError, "m");
+        check(
+            200,
+            r#"{"error":{"message":"m","status_code":400,"code":"tool_use_failed"}}"#,
+            FaultClass::BadRequest,
+            "m",
+        );
+        check(200, r#"{"error":{"message":"m"}}"#, FaultClass::ServerError, "m");
+        assert_eq!(classify(200, &|_| None, b"hello").class, FaultClass::Malformed);
+    }
+
+    #[test]
+    fn an_exhausted_limit_says_when_it_is_fresh() {
+        let headers = [
+            ("x-ratelimit-remaining-requests", "0"),
+            ("x-ratelimit-reset-requests", "6m0s"),
+            ("x-ratelimit-remaining-tokens", "7"),
+            ("x-ratelimit-reset-tokens", "1h"),
+        ];
+        let lookup = |name: &str| headers.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        assert_eq!(classify(429, &lookup, b"{}").retry_after_ms, Some(360_000));
+        assert_eq!(classify(500, &lookup, b"{}").retry_after_ms, None);
+    }
+
+    #[test]
+    fn errors_are_written_with_all_four_keys() {
+        let error = WireError {
+            status: 400,
+            kind: "invalid_request_error".into(),
+            code: None,
+            param: Some("n".into()),
+            message: "say \"please\"".into(),
+            request_id: None,
+        };
+        let body = r#"{"error":{"message":"say \"please\"","type":"invalid_request_error","param":"n","code":null}}"#;
+        assert_eq!(str::from_utf8(&error_body(&error)).unwrap(), body);
+        assert_eq!(str::from_utf8(&stream_error(&error)).unwrap(), format!("data: {body}\n\n"));
+    }
 }

@@ -191,7 +191,7 @@ fn note(wire: &Wire<'_>, facts: &mut AnswerFacts) {
     };
     fill(&mut facts.id, &wire.id);
     fill(&mut facts.model, &wire.model);
-    if let Some(tier) = &wire.service_tier {
+    if let Some(tier) = wire.service_tier.as_ref().filter(|tier| facts.service_tier.as_deref() != Some(&*tier.0)) {
         facts.service_tier = Some(tier.0.as_ref().to_owned());
     }
     let groq = wire.x_groq.as_ref().and_then(|extra| extra.usage);

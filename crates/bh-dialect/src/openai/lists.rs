@@ -32,3 +32,18 @@ fn write_card(card: &ModelCard, json: &mut Writer<'_>) {
     json.field("owned_by", &card.owned_by);
     json.close();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_has_the_shape_the_sdk_reads() {
+        let card = ModelCard { id: "m".into(), owned_by: "o".into(), created: 7, ..ModelCard::default() };
+        let one = r#"{"id":"m","object":"model","created":7,"owned_by":"o"}"#;
+        assert_eq!(str::from_utf8(&model_body(&card)).unwrap(), one);
+        let list = format!(r#"{{"object":"list","data":[{one},{one}]}}"#);
+        assert_eq!(str::from_utf8(&models_body(&[card.clone(), card])).unwrap(), list);
+        assert_eq!(models_body(&[]), br#"{"object":"list","data":[]}"#);
+    }
+}

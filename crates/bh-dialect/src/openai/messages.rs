@@ -2,11 +2,15 @@
 
 use bh_chat::{Extra, ImageSource, Message, Part, Role};
 
-use super::report::{Report, refusal};
+use super::refusal;
 use super::request_decode::WHOLE_MESSAGE;
 use crate::anthropic::said_elsewhere;
+use crate::report::Report;
 use crate::write::Writer;
 use crate::{Capability, Unsupported};
+
+/// Where other dialects keep the system prompt.
+const SYSTEM: &str = "system";
 
 /// Writes a message that came from this dialect, whole.
 pub(super) fn write_native(message: &Message, json: &mut Writer<'_>) {
@@ -50,10 +54,10 @@ impl Messages<'_, '_> {
         if let Some((at, _)) = messages.iter().enumerate().next_back().filter(|(_, last)| last.role == Role::Assistant)
         {
             // The target would begin a new answer instead of going on with this one.
-            return Err(refusal(format!("messages[{at}]"), Capability::History));
+            return Err(refusal(place_of(messages, at), Capability::History));
         }
         for (at, message) in messages.iter().enumerate() {
-            let path = format!("messages[{at}]");
+            let path = place_of(messages, at);
             self.report_extras(&message.extras, &path)?;
             match message.role {
                 Role::Assistant => self.assistant(message, &path)?,
@@ -67,7 +71,7 @@ impl Messages<'_, '_> {
     fn other(&mut self, message: &Message, path: &str) -> Result<(), Unsupported> {
         let mut spoken = Vec::new();
         for (at, part) in message.parts.iter().enumerate() {
-            let place = format!("{path}.content[{at}]");
+            let place = if path == SYSTEM { format!("{path}[{at}]") } else { format!("{path}.content[{at}]") };
             if matches!(part, Part::ToolResult { .. }) {
                 self.result(part, &place)?;
             } else {
@@ -230,6 +234,15 @@ impl Messages<'_, '_> {
         let told = extras.iter().filter(|extra| !said_elsewhere(extra));
         told.clone()
             .try_for_each(|extra| self.report.leave_out(format!("{path}.{}", extra.name), Capability::Parameter))
+    }
+}
+
+/// A message's place as the client of another dialect wrote it: a first system message stood beside the list.
+fn place_of(messages: &[Message], at: usize) -> String {
+    let beside = messages.first().is_some_and(|first| first.role == Role::System);
+    match at.checked_sub(usize::from(beside)) {
+        Some(at) => format!("messages[{at}]"),
+        None => SYSTEM.to_owned(),
     }
 }
 

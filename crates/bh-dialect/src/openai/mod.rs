@@ -7,7 +7,6 @@ mod lists;
 mod messages;
 mod parts;
 mod prompt;
-mod report;
 mod request_decode;
 mod request_encode;
 mod scan;
@@ -29,5 +28,12 @@ pub(crate) use scan::scan;
 pub(crate) use stream_in::StreamDecoder;
 pub(crate) use stream_out::StreamEncoder;
 
+use crate::{Capability, Dialect, Unsupported};
+
 /// See [`crate::keep_alive`].
 pub(crate) const KEEP_ALIVE: &[u8] = b": ping\n\n";
+
+/// Something of a request without which it would mean something else, and which this dialect cannot say.
+fn refusal(field: impl Into<String>, capability: Capability) -> Unsupported {
+    crate::report::refusal(Dialect::OpenAiChat, field, capability)
+}

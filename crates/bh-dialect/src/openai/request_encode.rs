@@ -6,10 +6,11 @@
 use bh_chat::{Extra, Format, Reasoning, Request, Tool, ToolChoice};
 
 use super::messages::{self, Messages};
-use super::report::{Report, refusal};
+use super::refusal;
 use super::request_decode::IN_FUNCTION;
 use super::strict_schema::fits_strict;
 use crate::anthropic::said_elsewhere;
+use crate::report::Report;
 use crate::write::Writer;
 use crate::{Capability, Dialect, EncodeOptions, Encoded, Unsupported};
 
@@ -23,7 +24,7 @@ pub(crate) fn encode_request(
     options: &EncodeOptions,
 ) -> Result<Encoded, Unsupported> {
     let mut body = Vec::with_capacity(1024);
-    let mut report = Report::new(options.on_unsupported);
+    let mut report = Report::new(Dialect::OpenAiChat, options.on_unsupported);
     let mut json = Writer(&mut body);
     let native = from == Dialect::OpenAiChat;
     json.open();

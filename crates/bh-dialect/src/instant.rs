@@ -4,7 +4,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Reads RFC 3339 such as `2026-06-08T18:47:04Z`; fractions of a second are cut off. `None` for anything else.
-pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
+pub(crate) fn from_rfc3339(text: &str) -> Option<i64> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
     let mut date = date.splitn(3, '-');
     let (year, month, day) = (number(date.next()?, 4)?, number(date.next()?, 2)?, number(date.next()?, 2)?);
@@ -15,7 +15,7 @@ pub(super) fn from_rfc3339(text: &str) -> Option<i64> {
 }
 
 /// Reads the preferred HTTP date such as `Mon, 08 Jun 2026 18:47:05 GMT`. `None` for anything else.
-pub(super) fn from_http_date(text: &str) -> Option<i64> {
+pub(crate) fn from_http_date(text: &str) -> Option<i64> {
     let mut words = text.split_once(", ")?.1.split(' ');
     let day = number(words.next()?, 2)?;
     let name = words.next()?;
@@ -30,7 +30,7 @@ pub(super) fn from_http_date(text: &str) -> Option<i64> {
 }
 
 /// Writes RFC 3339 in UTC.
-pub(super) fn to_rfc3339(seconds: u64) -> String {
+pub(crate) fn to_rfc3339(seconds: u64) -> String {
     let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
     let (days, clock) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
     let (year, month, day) = civil_from_days(days);
