@@ -298,6 +298,27 @@ fn topping_up_stops_at_the_bound_and_at_the_budget() {
 }
 
 #[test]
+fn a_top_up_that_a_wide_scope_refuses_is_undone_at_the_narrow_ones() {
+    let rules = [adaptive(hard("user:*", 1_000, Window::Day)), adaptive(hard("global", 40, Window::Day))];
+    let ledger = ledger(&budgets(&rules));
+    let mut hold = ledger.reserve(NOON, &caller("ann"), &ADAPTIVE).expect("there is money");
+    assert!(matches!(hold.top_up(NOON, NanoUsd(50), false), Err(Refusal::Exhausted(_))));
+    assert_eq!((spent_held(&ledger, "user:ann"), spent_held(&ledger, "global")), ((0, 10), (0, 10)));
+    hold.release();
+    assert_eq!((spent_held(&ledger, "user:ann"), spent_held(&ledger, "global")), ((0, 0), (0, 0)));
+}
+
+#[test]
+fn a_call_in_flight_is_not_stopped_by_a_soft_budget_that_was_spent_meanwhile() {
+    let ledger = ledger(&budgets(&[adaptive(soft("user:*", 20, Window::Day, Overage::Block))]));
+    let mut hold = ledger.reserve(NOON, &caller("ann"), &ADAPTIVE).expect("nothing is spent");
+    spend(&ledger, NOON, &caller("ann"), 20);
+    hold.top_up(NOON, NanoUsd(50), false).expect("it began before");
+    assert_eq!(hold.covered(), NanoUsd(60));
+    hold.release();
+}
+
+#[test]
 fn a_dropped_hold_is_counted_as_leaked_and_charged() {
     let ledger = ledger(&budgets(&[hard("user:*", 100, Window::Day), adaptive(hard("global", 100, Window::Day))]));
     drop(ledger.reserve(NOON, &caller("ann"), &ADAPTIVE).expect("there is money"));

@@ -134,7 +134,8 @@ fn an_open_ceiling_counts_as_spent_until_replay_proves_less() {
     ledger.restore(NOON, snapshot.as_ref(), &written).expect("another node's state");
     let view = account(&ledger, "user:ann");
     assert_eq!((view.spent, view.stranded), (NanoUsd(120), NanoUsd(120)));
-    assert!(!ledger.replayed(NOON, &view.key, NodeId([9; 16]), NanoUsd(0)), "nobody knows that process");
+    assert!(!ledger.replayed(NOON, &view.key, NodeId([9; 16]), NanoUsd(7)), "nobody knows that process");
+    assert_eq!(account(&ledger, "user:ann").spent, NanoUsd(120));
     assert!(ledger.replayed(NOON, &view.key, NodeId([1; 16]), NanoUsd(30)));
     let view = account(&ledger, "user:ann");
     assert_eq!((view.spent, view.stranded), (NanoUsd(30), NanoUsd(0)));

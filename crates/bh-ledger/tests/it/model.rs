@@ -87,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn configs() -> Vec<Config> {
     let mut first = budgets(&[
         hard("global", 3_000, Window::Total),
-        hard("org:acme", 900, Window::Month),
+        adaptive(hard("org:acme", 900, Window::Month)),
         adaptive(hard("user:*", 300, Window::Day)),
         soft("user:ann", 120, Window::Hour, Overage::Alert),
         soft("team:ml", 400, Window::Day, Overage::Block),
