@@ -10,6 +10,7 @@
 mod body;
 mod chain;
 mod commit;
+mod filter;
 mod hash;
 mod parts;
 mod record;
@@ -23,6 +24,7 @@ mod wire;
 pub use body::{AdminAction, Admit, Caller, Charged, Deny, RecordBody, Seen, Settle};
 pub use chain::{Chain, Entry, Gap, Head, Opening};
 pub use commit::{Pseudonyms, SALT_BYTES, commit};
+pub use filter::{Filter, InvalidFilter};
 pub use hash::{Hash, LogId, SubjectRef};
 pub use parts::{
     AttemptNote, Candidate, Charge, Close, Decision, Durability, Latency, Lost, Open, Previous, Pruned, Skipped,

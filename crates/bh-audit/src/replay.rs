@@ -96,6 +96,11 @@ impl Replay {
         }
     }
 
+    /// The log goes on at this place with records that are not handed in; those before it must all have been.
+    pub fn end_before(&mut self, seq: u64) {
+        self.complete &= self.next_seq.is_some_and(|next| next == seq);
+    }
+
     /// A stretch of the log cannot be read: nothing is proven from here on.
     pub fn unreadable(&mut self) {
         self.complete = false;

@@ -9,21 +9,30 @@ mod frame;
 mod health;
 mod media;
 mod progress;
+mod proof;
 mod queue;
 mod reader;
 mod recorder;
 mod recover;
 mod segment;
 mod spool;
+mod state;
+mod store;
 mod tail;
 mod writer;
 
+#[cfg(test)]
+mod crash_tests;
 #[cfg(test)]
 mod faulty;
 #[cfg(test)]
 mod scratch;
 #[cfg(test)]
 mod spool_tests;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod test_support;
 
 pub use folder::{DataFolder, FolderError};
 pub use health::{HealthReport, SLOW_AFTER};
@@ -33,4 +42,6 @@ pub use reader::{LogReader, ReadError};
 pub use spool::{
     CloseError, OpenError, Opener, QUEUE_RECORDS_MAX, Receipt, Recovery, Spool, SpoolConfig, SpoolFault, Ticket,
 };
+pub use state::StateError;
+pub use store::{LedgerStore, Proof};
 pub use tail::Tail;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bh_audit::{Durability, RecordBody};
+use bh_audit::{Durability, LogId, RecordBody};
 use bh_base::RequestId;
 
 /// Calls in flight that are followed one by one; past that, a replay reads from the first that is not.
@@ -12,6 +12,10 @@ const FLIGHTS_MAX: usize = 1 << 20;
 /// A place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
+    /// The log.
+    pub log_id: LogId,
+    /// The epoch being written.
+    pub epoch: u64,
     /// The last record that was on disk.
     pub after: u64,
     /// The first record a replay needs: the oldest Admit that had not settled, or the one behind `after`.
@@ -26,8 +30,10 @@ pub(crate) struct Progress {
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    log_id: LogId,
+    epoch: u64,
     on_disk: u64,
     flights: HashMap<RequestId, u64>,
     /// The first Admit that found no room among the flights.
@@ -36,7 +42,14 @@ struct Inner {
 
 impl Progress {
     pub(crate) fn new(durability: Durability) -> Self {
-        Progress { durability, inner: Mutex::default() }
+        let inner = Inner { log_id: LogId([0; 16]), epoch: 0, on_disk: 0, flights: HashMap::new(), unfollowed: None };
+        Progress { durability, inner: Mutex::new(inner) }
+    }
+
+    /// The epoch is open.
+    pub(crate) fn opened(&self, log_id: LogId, epoch: u64) {
+        let mut inner = self.lock();
+        (inner.log_id, inner.epoch) = (log_id, epoch);
     }
 
     /// A record got its place.
@@ -70,7 +83,9 @@ impl Progress {
         let inner = self.lock();
         let oldest = inner.flights.values().copied().chain(inner.unfollowed).min();
         let behind = inner.on_disk.saturating_add(1);
-        Mark { after: inner.on_disk, from: oldest.map_or(behind, |seq| seq.min(behind)), durability: self.durability }
+        let from = oldest.map_or(behind, |seq| seq.min(behind));
+        let Inner { log_id, epoch, on_disk, .. } = *inner;
+        Mark { log_id, epoch, after: on_disk, from, durability: self.durability }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -62,6 +62,7 @@ impl Writer {
     ) -> io::Result<Self> {
         let (chain, first) = Chain::open(from, now, opening, pseudonyms);
         let last_receipt = receipt(chain.log_id(), &first);
+        setup.shared.progress.opened(chain.log_id(), chain.epoch());
         let mut writer = Writer {
             setup,
             chain,
