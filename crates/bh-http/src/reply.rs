@@ -95,8 +95,6 @@ pub(crate) fn row(refusal: &Refusal, exhausted_status: u16) -> Row {
         Refusal::AuditUnavailable => overloaded("audit_unavailable", RETRY_DEFAULT),
         Refusal::Provider { fault, .. } => provider_row(fault),
         Refusal::Exhausted { verdict, .. } => exhausted_row(*verdict),
-        Refusal::DeadlinePassed => upstream(504, "timeout_error", "request_timeout", "timeout_error"),
-        Refusal::ClientGone => fixed(499, "api_error", "client_gone", "api_error"),
         Refusal::Panicked => upstream(500, "api_error", "internal_error", "api_error"),
     }
 }

@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::known::Known;
 use crate::planned::plan_for;
 use crate::ports::{Call, Op};
-use crate::prepared::prepare;
+use crate::prepared::{Terms, on_unsupported, prepare};
 use crate::read::{Reader, read_whole};
 use crate::received::Received;
 use crate::refusal::Refusal;
@@ -52,6 +52,8 @@ impl Gateway {
     /// The first Anthropic target that answers.
     async fn ask_anthropic(&self, received: &mut Received, mut chain: Chain) -> Option<Bytes> {
         let end = Instant::now() + PATIENCE;
+        let on_unsupported = on_unsupported(&received.known.view, &chain.plan().source);
+        let terms = Terms { quote: None, on_unsupported };
         let mut draw = clock::draw_of(received.known.arrival.id);
         loop {
             draw = next_draw(draw);
@@ -64,7 +66,7 @@ impl Gateway {
             if provider.dialect != Dialect::AnthropicMessages {
                 return None;
             }
-            let prepared = prepare(received, &provider, &target.model, None).ok()?;
+            let prepared = prepare(received, &provider, &target.model, &terms).ok()?;
             let call = Call {
                 provider: Arc::clone(&target.provider.id),
                 key: attempt.key(),

@@ -139,7 +139,7 @@ impl Gateway {
 }
 
 impl Bearer {
-    fn new(verified: Verified) -> Self {
+    pub(crate) fn new(verified: Verified) -> Self {
         let subject = verified.subject();
         let tags: Vec<(String, String)> = subject.tags.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let audit = bh_audit::Caller {

@@ -11,6 +11,7 @@ mod attempted;
 pub mod clock;
 mod commitment;
 mod count;
+mod explain;
 mod gateway;
 mod known;
 mod limited;
@@ -38,6 +39,7 @@ mod wishes;
 
 pub use admitted::OUTPUT_MAX_UNKNOWN;
 pub use arrivals::Arrivals;
+pub use explain::explain;
 pub use gateway::{BEARERS_MAX, Gateway, IN_FLIGHT_MAX, Parts, REQUESTS_KEPT_MAX, StatusOf, Told};
 pub use known::{Arrival, Known};
 pub use meta::RequestMeta;

@@ -2,11 +2,12 @@
 
 use bh_catalog::Capabilities;
 use bh_dialect::{DecodeError, Dialect, Edits, EncodeOptions, OnUnsupported, Unsupported, encode_request, splice};
+use bh_policy::Source;
 use bytes::Bytes;
 
 use crate::admitted::Quote;
 use crate::received::Received;
-use crate::view::ProviderFacts;
+use crate::view::{ProviderFacts, View};
 
 /// A body ready for one provider.
 #[derive(Debug)]
@@ -16,6 +17,22 @@ pub(crate) struct Prepared {
     pub(crate) warnings: Vec<Unsupported>,
     /// Whether the client is to be told of it.
     pub(crate) tell: bool,
+}
+
+/// Under which terms a body is made.
+pub(crate) struct Terms<'a> {
+    /// What the attempt may cost, where it costs anything.
+    pub(crate) quote: Option<&'a Quote>,
+    /// What happens to parameters the target has no place for.
+    pub(crate) on_unsupported: OnUnsupported,
+}
+
+/// What the route of a plan says of parameters a target has no place for.
+pub(crate) fn on_unsupported(view: &View, source: &Source) -> OnUnsupported {
+    match source {
+        Source::Route { index, .. } => view.on_unsupported.get(*index).copied().unwrap_or_default(),
+        Source::ProviderNamed | Source::OnlyProvider => OnUnsupported::default(),
+    }
 }
 
 /// Why no body can be made for this target.
@@ -38,10 +55,10 @@ pub(crate) fn prepare(
     received: &mut Received,
     provider: &ProviderFacts,
     model: &str,
-    quote: Option<&Quote>,
+    terms: &Terms<'_>,
 ) -> Result<Prepared, Unprepared> {
     let from = received.dialect();
-    let set_output = quote.and_then(|quote| quote.set_output);
+    let set_output = terms.quote.and_then(|quote| quote.set_output);
     if from == provider.dialect {
         let edits = Edits {
             model: (model != received.scan.model).then_some(model),
@@ -59,7 +76,7 @@ pub(crate) fn prepare(
             model.is_none_or(|model| model.capabilities.contains(Capabilities::REASONING)),
         )
     };
-    let on_unsupported = received.known.view.settings.on_unsupported;
+    let on_unsupported = terms.on_unsupported;
     let options = EncodeOptions {
         model: model.to_owned(),
         max_output_default: set_output.or(output_default).or(Some(OUTPUT_DEFAULT)),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::known::Known;
+use crate::recorded::EXPLAIN_ROLE;
 use crate::refusal::Refusal;
 use crate::wishes::Wishes;
 
@@ -34,6 +35,9 @@ impl Received {
             return Err(Refusal::NotJson);
         }
         let wishes = Wishes::read(headers)?;
+        if wishes.explain && !known.bearer.verified.has_role(EXPLAIN_ROLE) {
+            return Err(Refusal::RoleMissing { role: EXPLAIN_ROLE });
+        }
         let scan = bh_dialect::scan(known.arrival.dialect, &body).map_err(Refusal::Unreadable)?;
         Ok(Received { known: known.clone(), body, scan, wishes, decoded: None })
     }

@@ -144,12 +144,6 @@ pub enum Refusal {
         /// How many attempts were made.
         attempts: u32,
     },
-    /// The client's own deadline passed.
-    #[error("the deadline of the request passed")]
-    DeadlinePassed,
-    /// The client hung up; nobody hears this but the record.
-    #[error("the client hung up")]
-    ClientGone,
     /// The request's task panicked.
     #[error("an error of the gateway itself")]
     Panicked,

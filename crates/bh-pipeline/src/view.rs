@@ -24,6 +24,9 @@ pub struct View {
     pub catalog: Arc<Catalog>,
     /// Routes, targets and aliases.
     pub routes: Arc<Routes>,
+    /// What happens to parameters a target has no place for, by the route's place in the configuration; a request
+    /// without a route warns.
+    pub on_unsupported: Vec<OnUnsupported>,
     /// What the pipeline must know of each provider, by id.
     pub providers: HashMap<Arc<str>, ProviderFacts>,
     /// Settings of the data plane.
@@ -67,8 +70,6 @@ pub struct Settings {
     pub keepalive: Millis,
     /// Longest time a client may leave a full queue unread before its stream is given up.
     pub write_stall: Millis,
-    /// What happens to parameters a target has no place for, unless the route says otherwise.
-    pub on_unsupported: OnUnsupported,
     /// Whether records carry commitments to the bodies.
     pub commit_bodies: bool,
 }
@@ -81,7 +82,6 @@ impl Default for Settings {
             budget_exhausted_status: 402,
             keepalive: Millis(15_000),
             write_stall: Millis(30_000),
-            on_unsupported: OnUnsupported::Warn,
             commit_bodies: true,
         }
     }

@@ -16,7 +16,7 @@ use crate::clock::{self, next_draw};
 use crate::commitment::Commitment;
 use crate::gateway::{Gateway, InFlight};
 use crate::known::Known;
-use crate::prepared::{Prepared, Unprepared, prepare};
+use crate::prepared::{Prepared, Terms, Unprepared, on_unsupported, prepare};
 use crate::received::Received;
 use crate::refusal::{RawError, Refusal};
 use crate::relay::{CLIENT_QUEUE, Ended, Pace, Relay};
@@ -184,7 +184,9 @@ impl Walk {
         model: &str,
         quote: &crate::admitted::Quote,
     ) -> Result<Prepared, Refusal> {
-        prepare(&mut self.received, provider, model, Some(quote)).map_err(|why| match why {
+        let on_unsupported = on_unsupported(&self.known().view, &self.chain.plan().source);
+        let terms = Terms { quote: Some(quote), on_unsupported };
+        prepare(&mut self.received, provider, model, &terms).map_err(|why| match why {
             Unprepared::Unsupported(unsupported) => Refusal::Unsupported(unsupported),
             Unprepared::Unreadable(error) => Refusal::Unreadable(error),
         })

@@ -273,6 +273,7 @@ fn live(key: IssuerKey, found: Vec<Found>) -> LiveConfig {
         audience: "bulkhead".to_owned(),
         keys: vec![KeySource::Inline(key)],
         routes,
+        on_unsupported: Vec::new(),
         deadlines: upstream.providers.iter().map(|provider| (provider.id.clone(), DEADLINES)).collect(),
         upstream,
         ledger: bh_ledger::Config::default(),

@@ -3,7 +3,6 @@
 mod keep;
 mod live;
 mod run;
-mod store;
 mod view;
 
 use std::net::SocketAddr;
@@ -12,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bh_catalog::{Override, UnknownPrice};
+use bh_dialect::OnUnsupported;
 use bh_disk::SpoolConfig;
 use bh_pipeline::{Deadlines, Settings};
 use bh_policy::RoutesConfig;
@@ -53,6 +53,8 @@ pub(crate) struct LiveConfig {
     pub(crate) keys: Vec<KeySource>,
     /// Routes, aliases and providers as routing sees them.
     pub(crate) routes: RoutesConfig,
+    /// What happens to parameters a target has no place for, by route.
+    pub(crate) on_unsupported: Vec<OnUnsupported>,
     /// Providers as transport sees them.
     pub(crate) upstream: bh_upstream::Config,
     /// Deadlines of answers' bodies, by provider id.

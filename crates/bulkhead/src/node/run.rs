@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bh_disk::{DataFolder, FolderError, OpenError, Opener, RealMedia, Spool};
+use bh_disk::{DataFolder, FolderError, LedgerStore, OpenError, Opener, RealMedia, Spool, StateError};
 use bh_http::server::{self, ServerConfig};
 use bh_http::{AdminConfig, Readiness, Ready};
 use bh_ledger::{Ceilings, Ledger, Pool, Setup};
@@ -36,6 +36,9 @@ pub(crate) enum StartError {
     /// The audit spool cannot be opened.
     #[error(transparent)]
     Spool(#[from] OpenError),
+    /// Budget state cannot be taken back.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A secret of the node cannot be kept.
     #[error("the node's own secrets cannot be kept in the data folder")]
     Secrets(#[source] std::io::Error),
@@ -80,7 +83,7 @@ pub(crate) struct Node {
     upstream: Arc<LiveUpstream>,
     telemetry: Arc<Telemetry>,
     spool: Arc<Spool>,
-    state: Arc<super::store::State>,
+    state: Arc<LedgerStore>,
     health: Arc<Health>,
     sources: Mutex<Sources>,
     config: Mutex<LiveConfig>,
@@ -121,7 +124,7 @@ impl Node {
             notify: Box::new(arrivals.clone()),
         };
         let ledger = Ledger::new(setup, &config.live.ledger);
-        let state = Arc::new(super::store::State);
+        let state = Arc::new(LedgerStore::open(&folder, now, &ledger)?);
         let opener = Opener { node: node.to_string().into(), software: env!("CARGO_PKG_VERSION").into() };
         let (spool, recovery) = Spool::open(&folder, Arc::new(RealMedia), now, config.audit.clone(), opener)?;
         tracing::info!(epoch = recovery.epoch, torn_bytes = recovery.torn_bytes, "the audit spool is open");
@@ -129,6 +132,8 @@ impl Node {
             tracing::error!(path = %path.display(), "an audit segment is damaged and was set apart; run `bulkhead audit verify`");
         }
         let spool = Arc::new(spool);
+        let proof = state.follow(now, &ledger, &spool)?;
+        tracing::info!(complete = proof.is_complete, counters = proof.counters, "budget state was taken back");
         let health = Arc::new(Health::default());
         let mut sources = Sources::new(config.live.keys.clone(), &config.data_dir);
         let (keys, revocations) = sources.read_if_changed()?.unwrap_or_else(|| unreachable!("never read before"));
@@ -250,6 +255,9 @@ impl Node {
         self.gateway.ledger().drain(now);
         if let Err(error) = self.spool.close(now) {
             tracing::error!(%error, "the audit spool did not close in order");
+        }
+        if let Err(error) = self.state.close(now, self.gateway.ledger()) {
+            tracing::error!(%error, "budget state could not be saved; a restart counts open ceilings as spent");
         }
         self.telemetry.stop();
         if admin.is_some_and(|thread| thread.join().is_err()) {

@@ -53,6 +53,7 @@ pub(crate) fn view(
         audience: config.audience.as_str().into(),
         catalog: Arc::new(catalog),
         routes: Arc::new(routes),
+        on_unsupported: config.on_unsupported.clone(),
         providers: providers.collect::<HashMap<_, _>>(),
         settings: config.settings.clone(),
     })
