@@ -3,8 +3,8 @@
 use bh_chat::{Extra, Json};
 use bytes::BytesMut;
 
-/// Appends JSON to a buffer. Commas are set by looking at the last byte written: no JSON value ends in `{`, `[`, `:` or
-/// a space (framing such as `data: ` does).
+/// Appends JSON to a buffer that holds nothing else. Commas are set by looking at the last byte written: no JSON value
+/// ends in `{`, `[` or `:`.
 #[derive(Debug)]
 pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
 
@@ -118,12 +118,48 @@ impl Writer<'_> {
 
     fn comma(&mut self) {
         match self.0.last() {
-            None | Some(b'{' | b'[' | b':' | b' ') => {}
+            None | Some(b'{' | b'[' | b':') => {}
             Some(_) => self.0.push(b','),
         }
     }
 
     fn quoted(&mut self, text: &str) {
         serde_json::to_writer(&mut *self.0, text).expect("writing a string to memory cannot fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_stand_between_values_and_nowhere_else() {
+        let mut out = Vec::new();
+        let mut json = Writer(&mut out);
+        json.open();
+        json.field("a", "x\"[");
+        json.key("b");
+        json.open_list();
+        json.number(1);
+        json.bool(true);
+        json.open_list();
+        json.close_list();
+        json.open();
+        json.close();
+        json.raw("{ }");
+        json.close_list();
+        json.field_or_null("c", None);
+        json.extras(&[Extra { name: "d".into(), value: Json("[:]".into()) }]);
+        json.close();
+        assert_eq!(str::from_utf8(&out).unwrap(), r#"{"a":"x\"[","b":[1,true,[],{},{ }],"c":null,"d":[:]}"#);
+    }
+
+    #[test]
+    fn a_frame_is_one_event_whatever_white_space_its_json_has() {
+        let mut json = b"{\n\"a\":\r\n1}".to_vec();
+        let mut out = BytesMut::new();
+        frame(Some("x"), &mut json, &mut out);
+        assert_eq!(out, &b"event: x\ndata: { \"a\":  1}\n\n"[..]);
+        assert!(json.is_empty());
     }
 }

@@ -2,6 +2,7 @@
 
 use bh_chat::{Extra, ImageSource, Message, Part, Role};
 
+use super::parts::OTHER_CALL;
 use super::refusal;
 use super::request_decode::WHOLE_MESSAGE;
 use crate::anthropic::said_elsewhere;
@@ -272,7 +273,7 @@ fn capability_of(kind: &str) -> Capability {
 fn is_call(part: &Part) -> bool {
     match part {
         Part::ToolCall { .. } => true,
-        Part::Opaque { kind, .. } => kind == "custom",
+        Part::Opaque { kind, .. } => kind == OTHER_CALL,
         Part::Text { .. }
         | Part::Image { .. }
         | Part::Document { .. }

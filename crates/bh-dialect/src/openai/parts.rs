@@ -2,9 +2,12 @@
 
 use bh_chat::{ImageSource, Json, Part};
 
-use super::request_decode::wrong;
+use super::request_decode::{WHOLE_MESSAGE, wrong};
 use crate::DecodeError;
 use crate::fields::{Fields, elements, string};
+
+/// The `kind` of an opaque part that stood among the calls.
+pub(super) const OTHER_CALL: &str = "tool_calls";
 
 /// Takes `content` out: its parts, and whether it was a bare string. Missing, `null` and empty content have no parts
 /// and stay where they are.
@@ -30,10 +33,11 @@ pub(super) fn content(fields: &mut Fields<'_>, path: &str) -> Result<(Vec<Part>,
     Ok((parts, false))
 }
 
-/// The calls of `tool_calls`; `None` for none.
+/// The calls of `tool_calls`; `None` for none. Calls of other than functions are opaque, of kind [`OTHER_CALL`].
 pub(super) fn tool_calls(text: &str) -> Option<Vec<Part>> {
     let calls = elements(text).filter(|calls| !calls.is_empty())?;
-    calls.iter().map(|call| Some(function_call(call.get()).unwrap_or_else(|| opaque(call.get())))).collect()
+    let other = |call: &str| Part::Opaque { kind: OTHER_CALL.into(), value: Json(call.into()) };
+    Some(calls.iter().map(|call| function_call(call.get()).unwrap_or_else(|| other(call.get()))).collect())
 }
 
 /// An image's or document's source written as a URL, data URLs included.
@@ -130,5 +134,7 @@ fn function_call(text: &str) -> Option<Part> {
 
 fn opaque(text: &str) -> Part {
     let kind = Fields::parse(text).and_then(|mut fields| fields.take_string("type"));
-    Part::Opaque { kind: kind.unwrap_or_default(), value: Json(text.into()) }
+    // A part of a stranger's must not pass for what only this module puts there.
+    let ours = |kind: &str| matches!(kind, OTHER_CALL | WHOLE_MESSAGE);
+    Part::Opaque { kind: kind.filter(|kind| !ours(kind)).unwrap_or_default(), value: Json(text.into()) }
 }

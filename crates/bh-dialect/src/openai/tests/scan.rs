@@ -156,10 +156,12 @@ fn check_splice(body: &str, edits: &Edits<'_>, expected: &str) {
 
 #[test]
 fn without_edits_the_same_bytes_come_back() {
-    let body = Bytes::from(with(r#" , "x" : 1 "#));
     let edits = Edits { model: Some("m"), ask_usage: true, ..Edits::default() };
-    let written = splice(CHAT, &body, &scan(CHAT, &body).unwrap(), &edits);
-    assert_eq!(written.as_ptr(), body.as_ptr());
+    for fields in [r#" , "x" : 1 "#, r#","stream":true,"stream_options":{"include_usage":true}"#] {
+        let body = Bytes::from(with(fields));
+        let written = splice(CHAT, &body, &scan(CHAT, &body).unwrap(), &edits);
+        assert_eq!(written.as_ptr(), body.as_ptr(), "{fields}");
+    }
 }
 
 #[test]
