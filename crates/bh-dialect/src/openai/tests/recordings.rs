@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use bh_base::Overheads;
 use bh_chat::{Choice, Event, Part, Usage};
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
@@ -75,6 +76,36 @@ fn requests_survive_decode_and_encode_with_no_field_lost() {
         assert_eq!(written, recording.request, "{}", recording.name);
         assert_eq!(encoded.warnings, [], "{}", recording.name);
     }
+}
+
+#[test]
+fn the_bound_of_a_prompt_is_above_what_was_billed() {
+    // Modest allowances; the catalog's own are measured per model.
+    let modest = Overheads {
+        base: 16,
+        per_message: 16,
+        tool_prompt: 600,
+        per_tool: 100,
+        per_feature: 400,
+        per_image: Some(3000),
+        non_ascii_growth: 1,
+    };
+    let mut bounded = 0;
+    for recording in recordings().iter().filter(|recording| recording.request.is_object() && recording.status == 200) {
+        let billed = match &recording.stream {
+            Some(stream) => chunks(stream).filter_map(|chunk| chunk["usage"]["prompt_tokens"].as_u64()).last(),
+            None => recording.body["usage"]["prompt_tokens"].as_u64(),
+        };
+        let size = scan(CHAT, recording.request.to_string().as_bytes()).unwrap().size;
+        // Other providers put instructions of their own before the prompt.
+        let own = recording.name.starts_with("openai/");
+        let overheads = if own { modest } else { Overheads { base: 1536, tool_prompt: 1024, ..modest } };
+        if let (Some(billed), Ok(upper)) = (billed, size.tokens_upper(&overheads)) {
+            bounded += 1;
+            assert!(billed <= upper, "{}: {billed} billed, {upper} held, {size:?}", recording.name);
+        }
+    }
+    println!("{bounded} prompts were bounded");
 }
 
 #[test]
