@@ -132,7 +132,7 @@ async fn metrics(State(config): State<AdminConfig>) -> Response {
 
 async fn budgets(State(config): State<AdminConfig>) -> Response {
     let mut accounts = config.gateway.ledger().accounts();
-    accounts.sort_by(|a, b| a.key.scope.to_string().cmp(&b.key.scope.to_string()));
+    accounts.sort_by_cached_key(|account| account.key.scope.to_string());
     ([(CONTENT_TYPE, "application/json")], Body::from(report::accounts(&accounts))).into_response()
 }
 
@@ -193,10 +193,7 @@ fn foreign_origin(headers: &HeaderMap, host: Option<&str>) -> bool {
 fn refuse(refusal: &Refusal) -> Response {
     let row = reply::row(refusal, 402);
     let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let message = match refusal {
-        Refusal::BadToken(error) => error.to_string(),
-        other => other.to_string(),
-    };
+    let message = std::error::Error::source(refusal).map_or_else(|| refusal.to_string(), ToString::to_string);
     tell(status, row.code, &message)
 }
 

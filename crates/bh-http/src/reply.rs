@@ -191,23 +191,31 @@ pub(crate) fn param(refusal: &Refusal) -> Option<String> {
 
 /// What the client reads. Amounts of scopes above the token are for those who may see them.
 pub(crate) fn message(refused: &Refused) -> String {
-    match &refused.refusal {
-        Refusal::BadToken(error) => error.to_string(),
-        Refusal::Unreadable(error) => error.to_string(),
-        Refusal::Unsupported(unsupported) => unsupported.to_string(),
-        Refusal::Limited(limit) => limited(limit, refused.may_see_amounts),
-        Refusal::Budget(Broke::Exhausted(gone)) => exhausted(gone, refused.may_see_amounts),
-        Refusal::Budget(broke) if refused.may_see_amounts => broke.to_string(),
-        Refusal::Budget(broke) => guarded(broke),
-        Refusal::Provider { fault, .. } if fault.class != FaultClass::Credential => fault.message.clone(),
-        Refusal::Exhausted { fault, attempts, .. } if fault.class != FaultClass::Credential => {
-            format!("no provider could answer after {attempts} attempt(s); the last failure: {}", fault.message)
-        }
-        Refusal::Provider { .. } | Refusal::Exhausted { .. } => {
-            "the provider rejected the gateway's credential; the operator must look at the provider's keys".to_owned()
-        }
-        other => other.to_string(),
+    let refusal = &refused.refusal;
+    if let Refusal::Limited(limit) = refusal {
+        return limited(limit, refused.may_see_amounts);
     }
+    if let Refusal::Budget(broke) = refusal {
+        return broke_words(broke, refused.may_see_amounts);
+    }
+    if let Refusal::Provider { fault, .. } = refusal {
+        return provider_words(fault, String::new());
+    }
+    if let Refusal::Exhausted { fault, attempts, .. } = refusal {
+        let lead = format!("no provider could answer after {attempts} attempt(s); the last failure: ");
+        return provider_words(fault, lead);
+    }
+    // A wrapped cause says it better than its wrapper.
+    std::error::Error::source(refusal).map_or_else(|| refusal.to_string(), ToString::to_string)
+}
+
+/// What a provider said; of a rejected credential of ours nothing but that it was rejected.
+fn provider_words(fault: &Fault, lead: String) -> String {
+    if fault.class == FaultClass::Credential {
+        return "the provider rejected the gateway's credential; the operator must look at the provider's keys"
+            .to_owned();
+    }
+    lead + &fault.message
 }
 
 fn limited(limit: &LimitRefusal, may_see: bool) -> String {
@@ -230,9 +238,13 @@ fn exhausted(gone: &Exhausted, may_see: bool) -> String {
     }
 }
 
-fn guarded(broke: &Broke) -> String {
+fn broke_words(broke: &Broke, may_see: bool) -> String {
+    let exhausted_here = matches!(broke, Broke::Exhausted(_));
+    if may_see && !exhausted_here {
+        return broke.to_string();
+    }
     match broke {
-        Broke::Exhausted(gone) => exhausted(gone, false),
+        Broke::Exhausted(gone) => exhausted(gone, may_see),
         Broke::RightsPending(pending) => {
             format!("rights of this token's {} budget are under way; try again", pending.scope.kind())
         }

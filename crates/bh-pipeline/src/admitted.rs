@@ -49,7 +49,7 @@ impl Gateway {
         let caller = &known.bearer.caller;
         let now = clock::now();
         let guess = tokens_guess(&received.scan);
-        let slot = self.parts.ledger.limit_model(now, &quote.name, guess).map_err(Refusal::Limited)?;
+        let slot = self.parts.ledger.limit_model(now, &quote.name, guess).map_err(Refusal::from)?;
         let deadline = Instant::now() + known.view.settings.budget_wait.into();
         let mut wanted = Wanted { model: &quote.name, strict: quote.strict, adaptive: quote.adaptive, waited: false };
         loop {
@@ -60,7 +60,7 @@ impl Gateway {
                 }
                 Err(broke) => {
                     slot.refund(clock::now());
-                    return Err(Refusal::Budget(broke));
+                    return Err(broke.into());
                 }
             }
         }

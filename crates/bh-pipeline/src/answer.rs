@@ -28,7 +28,10 @@ impl Gateway {
         };
         let Limited { received, slot, place } = match self.limit(received) {
             Ok(limited) => limited,
-            Err((received, refusal)) => return Err(self.turn_back(&received, refusal)),
+            Err(refused) => {
+                let (received, refusal) = *refused;
+                return Err(self.turn_back(&received, refusal));
+            }
         };
         let plan = match plan_for(&received) {
             Ok(plan) => plan,

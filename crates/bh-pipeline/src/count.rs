@@ -17,7 +17,6 @@ use crate::ports::{Call, Op};
 use crate::prepared::{Terms, on_unsupported, prepare};
 use crate::read::{Reader, read_whole};
 use crate::received::Received;
-use crate::refusal::Refusal;
 use crate::reply::Refused;
 
 /// Longest a count may take at a provider; past it the count is made here.
@@ -35,7 +34,7 @@ impl Gateway {
             .parts
             .ledger
             .limit(known.arrival.at, &known.bearer.caller, bh_ledger::Tokens::default())
-            .map_err(|limit| away(Refusal::Limited(limit)))?;
+            .map_err(|limit| away(limit.into()))?;
         let plan = plan_for(&received).map_err(away)?;
         let first = plan.steps.first().map(|step| Arc::clone(&step.target));
         let counted = self.ask_anthropic(&mut received, Chain::new(plan, known.arrival.at)).await;

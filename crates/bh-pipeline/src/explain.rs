@@ -23,8 +23,8 @@ pub fn explain(view: &Arc<View>, surface: Surface, token: &str, body: Bytes) -> 
     let headers = HeaderMap::new();
     let arrival = Arrival::now(surface, &headers);
     let verified =
-        bh_token::verify(token, &view.keys, &view.audience, Plane::Data, arrival.at).map_err(Refusal::BadToken)?;
-    verified.check_live(&view.revocations, arrival.at).map_err(Refusal::BadToken)?;
+        bh_token::verify(token, &view.keys, &view.audience, Plane::Data, arrival.at).map_err(Refusal::from)?;
+    verified.check_live(&view.revocations, arrival.at).map_err(Refusal::from)?;
     let draw = clock::draw_of(arrival.id);
     let known = Known { arrival, view: Arc::clone(view), bearer: Arc::new(Bearer::new(verified)) };
     let received = Received::read(&known, &headers, body)?;

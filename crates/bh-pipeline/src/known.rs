@@ -94,8 +94,8 @@ impl Gateway {
         }
         let view = self.view();
         let text = credential(headers).ok_or(Refusal::NoToken)?;
-        let bearer = self.bearer(&view, text, arrival.at).map_err(Refusal::BadToken)?;
-        bearer.verified.check_live(&view.revocations, arrival.at).map_err(Refusal::BadToken)?;
+        let bearer = self.bearer(&view, text, arrival.at).map_err(Refusal::from)?;
+        bearer.verified.check_live(&view.revocations, arrival.at).map_err(Refusal::from)?;
         let subject = bearer.verified.subject();
         if subject.routing.is_some() {
             return Err(Refusal::ClaimNotBuilt { claim: "bh.routing" });
@@ -114,9 +114,8 @@ impl Gateway {
         let view = self.view();
         let now = clock::now();
         let text = credential(headers).ok_or(Refusal::NoToken)?;
-        let verified =
-            bh_token::verify(text, &view.keys, &view.audience, Plane::Admin, now).map_err(Refusal::BadToken)?;
-        verified.check_live(&view.revocations, now).map_err(Refusal::BadToken)?;
+        let verified = bh_token::verify(text, &view.keys, &view.audience, Plane::Admin, now).map_err(Refusal::from)?;
+        verified.check_live(&view.revocations, now).map_err(Refusal::from)?;
         Ok(verified)
     }
 

@@ -35,15 +35,15 @@ impl Gateway {
     ///
     /// # Errors
     /// [`Refusal::Shedding`] or [`Refusal::Limited`].
-    pub(crate) fn limit(&self, received: Received) -> Result<Limited, (Received, Refusal)> {
+    pub(crate) fn limit(&self, received: Received) -> Result<Limited, Box<(Received, Refusal)>> {
         let place = match self.enter() {
             Ok(place) => place,
-            Err(refusal) => return Err((received, refusal)),
+            Err(refusal) => return Err(Box::new((received, refusal))),
         };
         let known = &received.known;
         match self.parts.ledger.limit(known.arrival.at, &known.bearer.caller, tokens_guess(&received.scan)) {
             Ok(slot) => Ok(Limited { received, slot, place }),
-            Err(refusal) => Err((received, Refusal::Limited(refusal))),
+            Err(refusal) => Err(Box::new((received, refusal.into()))),
         }
     }
 }

@@ -38,7 +38,11 @@ impl Received {
         if wishes.explain && !known.bearer.verified.has_role(EXPLAIN_ROLE) {
             return Err(Refusal::RoleMissing { role: EXPLAIN_ROLE });
         }
-        let scan = bh_dialect::scan(known.arrival.dialect, &body).map_err(Refusal::Unreadable)?;
+        let scan = bh_dialect::scan(known.arrival.dialect, &body).map_err(Refusal::from)?;
+        // A body can name further models for the provider to fall back to; each needs the same permission.
+        if let Some(model) = scan.other_models.iter().find(|model| !known.may_call(model)) {
+            return Err(Refusal::ModelNotAllowed { model: model.clone() });
+        }
         Ok(Received { known: known.clone(), body, scan, wishes, decoded: None })
     }
 

@@ -308,9 +308,19 @@ impl Gateway {
             ..ReplyFacts::default()
         };
         let own = |scope| bearer.caller.is_own(scope);
-        let own_scope = matches!(&refusal, Refusal::Budget(bh_ledger::Refusal::Exhausted(gone)) if own(&gone.scope))
+        let own_scope = gone(&refusal).is_some_and(|gone| own(&gone.scope))
             || matches!(&refusal, Refusal::Limited(limit) if own(&limit.scope));
         let may_see_amounts = own_scope || bearer.verified.has_role(EXPLAIN_ROLE);
         Refused { refusal, facts: Box::new(facts), may_see_amounts, own: self.own_accounts(known) }
     }
+}
+
+/// The exhausted budget behind a refusal, where there is one.
+fn gone(refusal: &Refusal) -> Option<&bh_ledger::Exhausted> {
+    if let Refusal::Budget(broke) = refusal
+        && let bh_ledger::Refusal::Exhausted(gone) = &**broke
+    {
+        return Some(gone);
+    }
+    None
 }

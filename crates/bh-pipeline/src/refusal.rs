@@ -17,7 +17,7 @@ pub enum Refusal {
     NoToken,
     /// The credential is not accepted.
     #[error("the token is not accepted")]
-    BadToken(#[source] TokenError),
+    BadToken(#[source] Box<TokenError>),
     /// A claim of the token whose feature is not built yet.
     #[error("the claim `{claim}` of this token is not built yet; mint a token without it")]
     ClaimNotBuilt {
@@ -26,7 +26,7 @@ pub enum Refusal {
     },
     /// The request cannot be read.
     #[error("the request cannot be read")]
-    Unreadable(#[source] DecodeError),
+    Unreadable(#[source] Box<DecodeError>),
     /// A header of ours has a value we do not take, or is not built yet.
     #[error("header `{name}`: {problem}")]
     Header {
@@ -49,7 +49,7 @@ pub enum Refusal {
     NotJson,
     /// No target can express something the request asks for.
     #[error("the request asks for something the target cannot express")]
-    Unsupported(#[source] Unsupported),
+    Unsupported(#[source] Box<Unsupported>),
     /// No target has a capability the request needs.
     #[error("no target of `{model}` can serve this request: {lacks}")]
     Incapable {
@@ -92,10 +92,10 @@ pub enum Refusal {
     },
     /// Too many requests, tokens or calls at once.
     #[error("a rate or concurrency limit is reached")]
-    Limited(#[source] bh_ledger::LimitRefusal),
+    Limited(#[source] Box<bh_ledger::LimitRefusal>),
     /// No money left, or no rights at hand.
     #[error("the budget does not allow this request")]
-    Budget(#[source] bh_ledger::Refusal),
+    Budget(#[source] Box<bh_ledger::Refusal>),
     /// The cost has no upper bound and the budget is hard.
     #[error("the cost of this request has no upper bound ({}), which a hard budget with strict holds needs", why.as_str())]
     UnboundedCost {
@@ -130,15 +130,15 @@ pub enum Refusal {
     #[error("the provider refused the request")]
     Provider {
         /// What it said.
-        fault: Fault,
+        fault: Box<Fault>,
         /// Its status and body as they came, scrubbed, where the client speaks its dialect.
-        raw: Option<RawError>,
+        raw: Option<Box<RawError>>,
     },
     /// Every target failed; the verdict over all attempts says how to tell it.
     #[error("every target failed")]
     Exhausted {
         /// The last failure.
-        fault: Fault,
+        fault: Box<Fault>,
         /// What all failures together amount to.
         verdict: Verdict,
         /// How many attempts were made.
@@ -162,4 +162,34 @@ pub struct RawError {
     pub body: Bytes,
     /// Its content type.
     pub content_type: Option<String>,
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Refusal::BadToken(Box::new(error))
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Refusal::Unreadable(Box::new(error))
+    }
+}
+
+impl From<Unsupported> for Refusal {
+    fn from(unsupported: Unsupported) -> Self {
+        Refusal::Unsupported(Box::new(unsupported))
+    }
+}
+
+impl From<bh_ledger::LimitRefusal> for Refusal {
+    fn from(limit: bh_ledger::LimitRefusal) -> Self {
+        Refusal::Limited(Box::new(limit))
+    }
+}
+
+impl From<bh_ledger::Refusal> for Refusal {
+    fn from(broke: bh_ledger::Refusal) -> Self {
+        Refusal::Budget(Box::new(broke))
+    }
 }

@@ -119,7 +119,7 @@ impl Relay {
                 if !self.send(client, pace, commitment.as_deref_mut()).await {
                     return Ended::ClientGone;
                 }
-                tell(client, Refusal::Provider { fault: fault.clone(), raw: None }).await;
+                tell(client, Refusal::Provider { fault: Box::new(fault.clone()), raw: None }).await;
                 return Ended::Failed(fault);
             }
         }

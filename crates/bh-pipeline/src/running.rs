@@ -55,7 +55,7 @@ impl RunningCost {
         match hold.top_up(clock::now(), so_far.max(NanoUsd(1)), true) {
             Ok(()) => Ok(()),
             Err(_) if so_far < covered => Ok(()),
-            Err(broke) => Err(Refusal::Budget(broke)),
+            Err(broke) => Err(broke.into()),
         }
     }
 }

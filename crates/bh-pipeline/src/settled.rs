@@ -95,7 +95,7 @@ impl Walk {
             }
             Ended::Failed(fault) => {
                 self.settle_cut(attempted, facts, fault.class.as_str(), Some(&fault));
-                Said::Failed(Refusal::Provider { fault, raw: None })
+                Said::Failed(Refusal::Provider { fault: Box::new(fault), raw: None })
             }
         };
         End::Answered(Box::new(Outcome {

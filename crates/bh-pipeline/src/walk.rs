@@ -187,8 +187,8 @@ impl Walk {
         let on_unsupported = on_unsupported(&self.known().view, &self.chain.plan().source);
         let terms = Terms { quote: Some(quote), on_unsupported };
         prepare(&mut self.received, provider, model, &terms).map_err(|why| match why {
-            Unprepared::Unsupported(unsupported) => Refusal::Unsupported(unsupported),
-            Unprepared::Unreadable(error) => Refusal::Unreadable(error),
+            Unprepared::Unsupported(unsupported) => unsupported.into(),
+            Unprepared::Unreadable(error) => error.into(),
         })
     }
 
@@ -289,8 +289,10 @@ impl Walk {
             (Verdict::NothingTried { retry_after }, _) => {
                 self.passed.take().unwrap_or(Refusal::NoTarget { retry_after })
             }
-            (Verdict::AsProvider, Some((fault, raw))) => Refusal::Provider { fault, raw },
-            (verdict, Some((fault, _))) => Refusal::Exhausted { fault, verdict, attempts },
+            (Verdict::AsProvider, Some((fault, raw))) => {
+                Refusal::Provider { fault: Box::new(fault), raw: raw.map(Box::new) }
+            }
+            (verdict, Some((fault, _))) => Refusal::Exhausted { fault: Box::new(fault), verdict, attempts },
             (_, None) => Refusal::NoTarget { retry_after: Millis::from_secs(1) },
         }
     }

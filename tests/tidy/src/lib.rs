@@ -42,7 +42,7 @@ pub const OWNERS: &[(&str, &[&str])] = &[
     ("serde-saphyr", &["bulkhead"]),
     ("schemars", &["bulkhead"]),
     ("miette", &["bulkhead"]),
-    ("serde_json", &["bh-dialect", "bh-token", "bh-catalog", "bh-audit", "bh-http", "bulkhead"]),
+    ("serde_json", &["bh-dialect", "bh-token", "bh-catalog", "bh-audit", "bh-http", "bh-upstream", "bulkhead"]),
     ("hyper-util", &["bh-http", "bh-upstream"]),
 ];
 
