@@ -23,7 +23,7 @@ impl Hash {
 }
 
 /// Writes bytes as lower-case hex into a buffer that is exactly twice as long.
-fn write_hex(bytes: &[u8], out: &mut [u8]) {
+pub(crate) fn write_hex(bytes: &[u8], out: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
         pair[0] = DIGITS[usize::from(byte >> 4)];

@@ -13,7 +13,7 @@ const SLOW_FOR: Duration = Duration::from_secs(1);
 /// How the disk does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HealthReport {
-    /// Nothing is taken in, and why.
+    /// Nothing can be written now, and why: strict Admits are refused, other records wait while there is room.
     pub failing: Option<SpoolFault>,
     /// The disk is slow: strict Admits are refused.
     pub slow: bool,
@@ -75,11 +75,8 @@ impl Health {
     /// Whether a write takes too long now, or one did a moment ago.
     pub(crate) fn is_slow(&self) -> bool {
         let (began, until) = (self.writing_since.load(Ordering::Relaxed), self.slow_until.load(Ordering::Relaxed));
-        if began == 0 && until == 0 {
-            return false;
-        }
-        let now = self.micros();
-        now < until || (began != 0 && micros_of(SLOW_AFTER) < now.saturating_sub(began))
+        // Most calls end here, without a look at the clock.
+        (began != 0 || until != 0) && is_slow_at(self.micros(), began, until)
     }
 
     pub(crate) fn report(&self, failing: Option<SpoolFault>) -> HealthReport {
@@ -100,6 +97,25 @@ impl Health {
     }
 }
 
+/// Whether a write that began at `began` (0: none) takes too long at `now`, or the last slow one is not yet forgiven.
+fn is_slow_at(now: u64, began: u64, until: u64) -> bool {
+    now < until || (began != 0 && micros_of(SLOW_AFTER) < now.saturating_sub(began))
+}
+
 fn micros_of(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_is_slow_while_a_write_takes_too_long_and_for_a_while_after() {
+        assert!(!is_slow_at(1_000_000, 0, 0), "idle");
+        assert!(!is_slow_at(250_001, 1, 0), "a quarter of a second is allowed");
+        assert!(is_slow_at(250_002, 1, 0), "more is not");
+        assert!(is_slow_at(999_999, 0, 1_000_000), "not yet forgiven");
+        assert!(!is_slow_at(1_000_000, 0, 1_000_000), "forgiven");
+    }
 }

@@ -56,7 +56,7 @@ struct Inner {
     idle: bool,
     /// The writer lets records gather.
     gathering: bool,
-    /// The disk fails: nothing is taken in.
+    /// The disk fails: nobody is promised anything.
     failing: Option<SpoolFault>,
     end: Option<Option<Millis>>,
     /// The latest time a caller brought, refused ones included.
@@ -88,7 +88,8 @@ impl Queue {
         } else if self.records_max.saturating_sub(room) <= inner.items.len() {
             Some(SpoolFault::Overloaded)
         } else {
-            inner.failing
+            // What nobody waits for can wait for the disk.
+            inner.failing.filter(|_| item.waiter.is_some())
         };
         if let Some(fault) = fault {
             if count_lost && fault != SpoolFault::Closed {
@@ -145,17 +146,24 @@ impl Queue {
         }
     }
 
-    /// From now on nothing is taken in; what is queued is told so.
+    /// From now on nobody is promised anything: who waits is told so, an Admit that is waited for never happened, and
+    /// the rest waits for the disk as long as there is room.
     pub(crate) fn fail(&self, fault: SpoolFault) {
         let mut inner = self.lock();
         inner.failing = Some(fault);
         inner.urgent = false;
-        let queued: Vec<Item> = inner.items.drain(..).collect();
-        for item in &queued {
-            inner.count_lost(item);
+        let mut waiters = Vec::new();
+        let queued = std::mem::take(&mut inner.items);
+        for mut item in queued {
+            let is_promise = item.body.as_ref().is_none_or(|body| matches!(body, RecordBody::Admit(_)));
+            let waiter = item.waiter.take();
+            if waiter.is_none() || !is_promise {
+                inner.items.push_back(item);
+            }
+            waiters.extend(waiter);
         }
         drop(inner);
-        for waiter in queued.into_iter().filter_map(|item| item.waiter) {
+        for waiter in waiters {
             tell(waiter, Err(fault));
         }
     }
@@ -165,7 +173,7 @@ impl Queue {
         self.lock().failing = None;
     }
 
-    /// Whether nothing is taken in, and why.
+    /// Whether the disk fails, and how.
     pub(crate) fn failing(&self) -> Option<SpoolFault> {
         self.lock().failing
     }

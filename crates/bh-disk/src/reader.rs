@@ -69,13 +69,26 @@ impl LogReader {
         Ok(LogReader { unopened, open: Vec::new() })
     }
 
-    /// The whole records' bytes, without what is torn or damaged: one line of JSON each.
+    /// How much is still to be read, in bytes, for a progress bar. A segment that is gone counts as nothing.
+    #[must_use]
+    pub fn bytes_left(&self) -> u64 {
+        let unopened = self.unopened.iter().filter_map(|(segment, _)| fs::metadata(&segment.path).ok());
+        let open = self.open.iter().map(|cursor| (cursor.file.len() - cursor.offset) as u64);
+        unopened.map(|meta| meta.len()).chain(open).sum()
+    }
+
+    /// The whole records' bytes, one line of JSON each: without what is torn or damaged, and once each though a failed
+    /// write may have stored them again.
     pub fn lines(mut self) -> impl Iterator<Item = Result<Vec<u8>, ReadError>> {
+        let mut last = Vec::new();
         std::iter::from_fn(move || {
             loop {
                 match self.next_stored().transpose()? {
-                    Ok(Stored::Record { bytes, .. }) => return Some(Ok(bytes)),
-                    Ok(Stored::Torn { .. } | Stored::Damaged { .. }) => {}
+                    Ok(Stored::Record { bytes, .. }) if bytes != last => {
+                        last.clone_from(&bytes);
+                        return Some(Ok(bytes));
+                    }
+                    Ok(Stored::Record { .. } | Stored::Torn { .. } | Stored::Damaged { .. }) => {}
                     Err(fault) => return Some(Err(fault)),
                 }
             }

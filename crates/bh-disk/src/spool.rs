@@ -228,8 +228,8 @@ impl Spool {
     /// Queues a record that somebody waits for; it is written at once.
     ///
     /// # Errors
-    /// It cannot be kept; nothing was queued. A lost Settle or Deny becomes part of a Gap; an Admit that is refused
-    /// happened nowhere.
+    /// It cannot be kept now. A Settle or Deny that is lost becomes part of a Gap; an Admit that is refused happened
+    /// nowhere, so nothing may be spent on it.
     pub fn append(&self, now: Millis, body: RecordBody) -> Result<Ticket, SpoolFault> {
         let is_admit = matches!(body, RecordBody::Admit(_));
         if is_admit && self.shared.health.is_slow() {
@@ -241,7 +241,8 @@ impl Spool {
         Ok(Ticket(ticket))
     }
 
-    /// Queues a record that nobody waits for; it is on disk within 10 ms, and if it is not it becomes part of a Gap.
+    /// Queues a record that nobody waits for; it is on disk within 10 ms. While the disk fails it waits in the queue, and
+    /// once that is full it becomes part of a Gap.
     pub fn queue(&self, now: Millis, body: RecordBody) {
         // The loss is counted where it happens and said in the log; the caller of a relaxed spool goes on.
         if let Err(fault) = self.shared.queue.push(Item { now, body: Some(body), waiter: None }, 0, true) {

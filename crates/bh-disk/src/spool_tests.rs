@@ -10,7 +10,9 @@ use bh_base::{Millis, RequestId};
 
 use crate::faulty::FaultyMedia;
 use crate::scratch::Scratch;
-use crate::test_support::{admit, audit, check, deny, open, open_with, records, report, segments, settle, small_log};
+use crate::test_support::{
+    admit, audit, check, deny, open, open_with, records, report, request, segments, settle, small_log,
+};
 use crate::{CloseError, DataFolder, LogReader, Mark, RealMedia, SpoolFault, Tail};
 
 #[test]
@@ -99,18 +101,42 @@ fn a_failed_sync_moves_the_records_to_a_new_segment_and_nobody_notices() {
 }
 
 #[test]
-fn a_failing_disk_refuses_and_once_it_works_again_a_gap_says_what_was_lost() {
+fn a_failing_disk_refuses_admits_and_what_followed_waits_for_it() {
     let scratch = Scratch::new();
     let media = FaultyMedia::default();
     let plan = Arc::clone(&media.0);
     let (spool, _) = open_with(scratch.path(), media, 1_000, |_| {});
-    plan.failing_syncs.store(2, Ordering::SeqCst);
-    let refused = spool.append(Millis(1_001), admit(1, vec![])).unwrap().wait();
-    assert_eq!(refused, Err(SpoolFault::Failing));
-    assert_eq!(spool.health().failing, Some(SpoolFault::Failing));
-    assert_eq!(spool.append(Millis(1_002), admit(2, vec![])).unwrap_err(), SpoolFault::Failing);
+    plan.hold_syncs();
+    let refused = spool.append(Millis(1_001), admit(1, vec![])).unwrap();
+    while plan.syncs.load(Ordering::SeqCst) < 2 {
+        std::thread::yield_now();
+    }
+    // Queued behind a write that is about to fail.
+    let never = spool.append(Millis(1_002), admit(2, vec![])).unwrap();
     spool.queue(Millis(1_003), settle(3, vec![]));
-    spool.queue(Millis(1_005), deny(4));
+    plan.failing_syncs.store(2, Ordering::SeqCst);
+    plan.release_syncs();
+    assert_eq!((refused.wait(), never.wait()), (Err(SpoolFault::Failing), Err(SpoolFault::Failing)));
+    assert_eq!(spool.health().failing, Some(SpoolFault::Failing));
+    assert_eq!(spool.append(Millis(1_004), admit(4, vec![])).unwrap_err(), SpoolFault::Failing);
+    spool.queue(Millis(1_005), deny(5));
+    spool.close(Millis(1_006)).unwrap();
+    check(scratch.path(), Verdict::Ok);
+    let requests: Vec<RequestId> = records(scratch.path()).into_iter().filter_map(|r| r.request_id).collect();
+    assert_eq!(requests, [1, 3, 5].map(request), "the first Admit was half-way to the disk, the others never happened");
+}
+
+#[test]
+fn what_finds_no_room_while_the_disk_fails_becomes_a_gap() {
+    let scratch = Scratch::new();
+    let media = FaultyMedia::default();
+    let plan = Arc::clone(&media.0);
+    let (spool, _) = open_with(scratch.path(), media, 1_000, |config| config.queue_records_max = 4);
+    plan.failing_syncs.store(2, Ordering::SeqCst);
+    assert_eq!(spool.append(Millis(1_001), admit(1, vec![])).unwrap().wait(), Err(SpoolFault::Failing));
+    (0..4).for_each(|n| spool.queue(Millis(1_002), settle(n, vec![])));
+    spool.queue(Millis(1_003), settle(8, vec![]));
+    spool.queue(Millis(1_005), deny(9));
     spool.close(Millis(1_006)).unwrap();
     let report = check(scratch.path(), Verdict::Gap);
     assert_eq!(report.longest_unaccounted.map(|i| (i.from, i.until)), Some((Millis(1_003), Some(Millis(1_005)))));
