@@ -4,7 +4,7 @@ use bh_base::Usage;
 use serde::{Deserialize, Serialize};
 
 /// Serde of ids that print and parse one text form: a prefix and lower-case hex. Written by hand because every record
-/// has them and formatting them digit by digit is a tenth of what a record costs.
+/// has them and their `Display` formats digit by digit.
 macro_rules! as_hex {
     ($module:ident, $type:path, $prefix:literal, $bytes:literal) => {
         pub(crate) mod $module {
