@@ -1,17 +1,23 @@
-//! Bulkhead: an LLM gateway.
+//! Bulkhead: an LLM gateway. The one binary; the walk of a request begins in `bh-http` and is led by `bh-pipeline`.
+//!
+//! `cli` reads the command line, `config` the configuration; `node` builds, introduces and drains the parts; `dev` is
+//! a node from nothing, `serve` one that is kept at what its configuration says. `evidence`, `doctor` and `ask` look at
+//! nodes from outside.
 
+mod ask;
+mod cli;
+mod config;
 mod dev;
+mod doctor;
+mod evidence;
 mod node;
+mod serve;
+
+use std::process::ExitCode;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() {
-    bh_telemetry::init_logs(bh_telemetry::LogFormat::Text).expect("logs");
-    let once = std::env::args().any(|a| a == "--once");
-    let options = dev::DevOptions { listen: "127.0.0.1:8080".parse().expect("addr"), data_dir: None, once };
-    let stop = tokio_util::sync::CancellationToken::new();
-    let ended = dev::run(options, stop, &mut |line| println!("{line}")).await;
-    if let Err(e) = ended { let mut s = e.to_string(); let mut c: &dyn std::error::Error = &e; while let Some(n) = c.source() { s += ": "; s += &n.to_string(); c = n; } println!("{s}"); }
+fn main() -> ExitCode {
+    cli::run()
 }
