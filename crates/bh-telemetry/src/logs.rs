@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -26,14 +27,14 @@ pub enum LogsError {
     Twice,
 }
 
-/// Sends events of this process to standard error, filtered by `RUST_LOG` (`info` without it).
+/// Sends events of this process to standard error, filtered by `RUST_LOG`, without it from `level` on.
 ///
 /// # Errors
 /// `RUST_LOG` cannot be read, or logs are set up already.
-pub fn init_logs(format: LogFormat) -> Result<(), LogsError> {
+pub fn init_logs(format: LogFormat, level: tracing::Level) -> Result<(), LogsError> {
     let filter = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(text).map_err(LogsError::Filter)?,
-        Ok(_) | Err(_) => EnvFilter::new("info"),
+        Ok(_) | Err(_) => EnvFilter::default().add_directive(LevelFilter::from_level(level).into()),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let installed = match format {

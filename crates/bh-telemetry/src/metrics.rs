@@ -63,6 +63,7 @@ pub struct Telemetry {
     alerts: Family<AlertLabels, Counter>,
     by_request: Handles<RequestHandles>,
     by_attempt: Handles<Counter>,
+    by_refusal: Handles<Counter>,
     gauges: Gauges,
     scraping: Mutex<()>,
     traces: Option<Traces>,
@@ -122,6 +123,7 @@ impl Telemetry {
             alerts: Family::default(),
             by_request: Handles::new(),
             by_attempt: Handles::new(),
+            by_refusal: Handles::new(),
             gauges: Gauges::default(),
             scraping: Mutex::new(()),
             traces,
@@ -132,7 +134,11 @@ impl Telemetry {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Requests that reached a provider, by the status the client saw", self.requests.clone());
+        r.register(
+            "requests",
+            "Requests by the status the client saw; provider and model are empty where none was reached",
+            self.requests.clone(),
+        );
         r.register("tokens", "Tokens used, as providers report them", self.tokens.clone());
         r.register_with_unit("cost", "What requests cost", Unit::Other("usd".to_owned()), self.cost.clone());
         let seconds = || Unit::Seconds;
@@ -150,7 +156,7 @@ impl Telemetry {
             self.first_token.clone(),
         );
         r.register("attempts", "Attempts, by how they ended", self.attempts.clone());
-        r.register("security_blocks", "Requests refused for who asked or what was asked", self.blocks.clone());
+        r.register("security_blocks", "Requests refused for who asked", self.blocks.clone());
         r.register("shed", "Requests refused because the node or a target had no room", self.shed.clone());
         r.register("budget_alerts", "Shares of budgets that were reached", self.alerts.clone());
         let g = &self.gauges;
@@ -256,8 +262,19 @@ impl Meter for Telemetry {
     }
 
     fn refused(&self, facts: &RefusedFacts<'_>) {
-        let family = if matches!(facts.status, 429 | 503) { &self.shed } else { &self.blocks };
-        family.get_or_create(&ReasonLabels { reason: facts.code.to_owned() }).inc();
+        let status = facts.status.to_string();
+        let requests = self.by_refusal.get(&[facts.route, &status], |v| {
+            let (provider, model) = (String::new(), String::new());
+            let labels = RequestLabels { provider, model, route: v[0].to_owned(), status: v[1].to_owned() };
+            self.requests.get_or_create(&labels).clone()
+        });
+        requests.inc();
+        let reason = || ReasonLabels { reason: facts.code.to_owned() };
+        if matches!(facts.status, 401 | 403) {
+            self.blocks.get_or_create(&reason()).inc();
+        } else if matches!(facts.status, 429 | 503) {
+            self.shed.get_or_create(&reason()).inc();
+        }
         tracing::debug!(request_id = %facts.request, trace_id = %Hex(&facts.trace.trace_id), route = facts.route,
             status = facts.status, code = facts.code, "request refused");
     }

@@ -65,6 +65,7 @@ impl Traces {
         if off || (endpoint.is_none() && !named) {
             return Ok(None);
         }
+        // Batches leave from a thread of the processor's own, which has no runtime: the client has to be a blocking one.
         let mut exporter = opentelemetry_otlp::SpanExporter::builder().with_http();
         if let (Some(endpoint), false) = (endpoint, named) {
             exporter = exporter.with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')));
