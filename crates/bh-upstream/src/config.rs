@@ -260,7 +260,8 @@ pub(crate) fn check(config: ProviderConfig, faults: &mut Vec<ConfigFault>) -> Op
     })
 }
 
-fn check_base(config: &ProviderConfig, faults: &mut Vec<ConfigFault>) -> Option<Base> {
+/// The checked address; `None` for `echo` and after a fault, which is pushed.
+pub(crate) fn check_base(config: &ProviderConfig, faults: &mut Vec<ConfigFault>) -> Option<Base> {
     if config.kind == Kind::Echo {
         return None;
     }

@@ -41,7 +41,7 @@ const H2_LOCAL_RESETS_MAX: usize = 64 * 1024;
 /// Most headers of an answer.
 const ANSWER_HEADERS_MAX: usize = 128;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One pool of connections.
 pub(crate) type Pool = Client<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>>;

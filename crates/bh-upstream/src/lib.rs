@@ -10,9 +10,11 @@ mod echo;
 mod fault;
 mod headers;
 mod provider;
+mod reach;
 mod scrub;
 mod upstreams;
 
 pub use config::{Config, ConfigFault, KeyConfig, Kind, ProviderConfig, Timeouts};
 pub use headers::{client_headers, upstream_request_id};
+pub use reach::{Reached, Unreachable, reach};
 pub use upstreams::Upstreams;

@@ -10,7 +10,9 @@ use super::{Exit, Failure, Out};
 use crate::dev::{DevError, DevOptions, run};
 use crate::serve::Signals;
 
-/// A gateway from nothing. It makes an issuer key and a token, enables every provider whose usual variable is set and
+/// A gateway from nothing: no configuration, no key, no account.
+///
+/// It makes an issuer key and a token, enables every provider whose usual variable is set and
 /// the built-in `echo` provider, and prints a `curl` that works as pasted.
 #[derive(Debug, clap::Args)]
 #[command(

@@ -11,8 +11,10 @@ use crate::config::{Environment, Source, SourceError, overview};
 /// Where the admin plane listens when nothing is said.
 const ADMIN: &str = "127.0.0.1:8081";
 
-/// Asks `/readyz` of a node's admin plane: exit 0 when it is ready (degraded is ready), 1 when it is not, 69 when
-/// nobody answers.
+/// Ask a running node whether it is ready, for container health checks.
+///
+/// Asks `/readyz` of its admin plane: exit 0 when it is ready (degraded is ready), 1 when it is not, 69 when nobody
+/// answers.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  bulkhead healthcheck\n  bulkhead healthcheck --config bulkhead.yaml\n  bulkhead healthcheck --admin http://127.0.0.1:8081"

@@ -43,9 +43,7 @@ struct Cli {
 /// Every command of the contract: built, or refused by name.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// A gateway from nothing: no configuration, no key, no account.
     Dev(dev::Args),
-    /// A node from a configuration.
     Serve(serve::Args),
     /// Make keys and show their public half.
     Key(key::Args),
@@ -53,11 +51,9 @@ enum Command {
     Token(token::Args),
     /// Check a configuration, print its schema, show what is in force.
     Config(config::Args),
-    /// Read and verify the evidence.
     Audit(audit::Args),
     /// Show and adjust budgets of a running node (not built yet).
     Budget(not_built::Args),
-    /// Explain routing decisions.
     Route(route::Args),
     /// Provision a cluster (not built yet).
     Cluster(not_built::Args),
@@ -65,9 +61,7 @@ enum Command {
     Report(not_built::Args),
     /// List the nodes of a cluster (not built yet).
     Nodes(not_built::Args),
-    /// Say what is wrong and what to do about it.
     Doctor(doctor::Args),
-    /// Ask a running node whether it is ready, for container health checks.
     Healthcheck(healthcheck::Args),
 }
 

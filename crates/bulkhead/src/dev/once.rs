@@ -49,9 +49,8 @@ pub(crate) async fn show(
         .send()
         .await?;
     let status = response.status();
-    let header = |name: &str| {
-        response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown").to_owned()
-    };
+    let header =
+        |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("unknown").to_owned();
     let (cost, provider, id) = (header("x-bulkhead-cost-usd"), header("x-bulkhead-provider"), header("x-request-id"));
     let body = response.text().await?;
     if !status.is_success() {

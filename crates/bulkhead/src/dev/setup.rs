@@ -146,12 +146,7 @@ pub(crate) fn prepare(options: &DevOptions) -> Result<Prepared, SetupError> {
 }
 
 /// Says what runs and how to use it.
-pub(crate) fn welcome(
-    prepared: &Prepared,
-    request: &Request,
-    admin: SocketAddr,
-    print: &mut (dyn FnMut(&str) + Send),
-) {
+pub(crate) fn welcome(prepared: &Prepared, request: &Request, admin: SocketAddr, print: &mut (dyn FnMut(&str) + Send)) {
     print(&format!("Bulkhead {} is ready.", env!("CARGO_PKG_VERSION")));
     print(&format!("  API    {}   (OpenAI: {}/v1 · Anthropic: {})", request.url, request.url, request.url));
     print(&format!("  admin  http://{admin}   (/health, /metrics)"));
@@ -262,7 +257,11 @@ fn live(key: IssuerKey, found: Vec<Found>) -> LiveConfig {
         id: provider.id.to_owned(),
         kind: provider.kind,
         base_url: None,
-        keys: provider.secret.into_iter().map(|secret| bh_upstream::KeyConfig { id: "env".to_owned(), secret }).collect(),
+        keys: provider
+            .secret
+            .into_iter()
+            .map(|secret| bh_upstream::KeyConfig { id: "env".to_owned(), secret })
+            .collect(),
         headers: Vec::new(),
         timeouts: Timeouts::default(),
         extra_roots: Vec::new(),

@@ -85,7 +85,11 @@ fn budget(view: &AccountView) -> Option<BudgetSample> {
     let kind = view.key.scope.kind();
     let scope = match kind {
         ScopeKind::Token | ScopeKind::User => kind.to_string(),
-        ScopeKind::Project | ScopeKind::Team | ScopeKind::Tag | ScopeKind::Model | ScopeKind::Org
+        ScopeKind::Project
+        | ScopeKind::Team
+        | ScopeKind::Tag
+        | ScopeKind::Model
+        | ScopeKind::Org
         | ScopeKind::Global => view.key.scope.to_string(),
     };
     Some(BudgetSample {

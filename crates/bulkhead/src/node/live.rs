@@ -14,6 +14,7 @@ pub(crate) const REVOCATIONS_FILE: &str = "revocations.json";
 
 /// Where issuer keys come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a configuration has a handful of them")]
 pub(crate) enum KeySource {
     /// In the configuration.
     Inline(IssuerKey),

@@ -1,5 +1,6 @@
 //! Assembly: one node from its checked configuration. Parts are built, introduced to one another, run, and drained.
 
+mod fresh;
 mod keep;
 mod live;
 mod run;
@@ -16,9 +17,10 @@ use bh_disk::SpoolConfig;
 use bh_pipeline::{Deadlines, Settings};
 use bh_policy::RoutesConfig;
 
+pub(crate) use fresh::fresh_view;
 pub(crate) use keep::{random, write_private};
 pub(crate) use live::{KeySource, REVOCATIONS_FILE};
-pub(crate) use run::{Listeners, Node, StartError, Stopped};
+pub(crate) use run::{Node, StartError, Stopped};
 pub(crate) use view::DEADLINES;
 
 /// Everything a node is made from, checked. Built by `config` from a file, or by `dev` from nothing.

@@ -117,12 +117,8 @@ impl Node {
         let node = keep::node_id().map_err(StartError::Secrets)?;
         let commit_key = keep::secret(&config.data_dir, "commit.key").map_err(StartError::Secrets)?;
         let arrivals = Arrivals::default();
-        let setup = Setup {
-            node,
-            pool: Pool::OwnLimit,
-            ceilings: Ceilings::Persist,
-            notify: Box::new(arrivals.clone()),
-        };
+        let setup =
+            Setup { node, pool: Pool::OwnLimit, ceilings: Ceilings::Persist, notify: Box::new(arrivals.clone()) };
         let ledger = Ledger::new(setup, &config.live.ledger);
         let state = Arc::new(LedgerStore::open(&folder, now, &ledger)?);
         let opener = Opener { node: node.to_string().into(), software: env!("CARGO_PKG_VERSION").into() };
@@ -171,11 +167,6 @@ impl Node {
             folder,
         };
         Ok((Arc::new(node), listeners))
-    }
-
-    /// The data plane behind the listener.
-    pub(crate) fn gateway(&self) -> &Arc<Gateway> {
-        &self.gateway
     }
 
     /// The evidence.
@@ -277,7 +268,11 @@ impl Node {
     }
 
     /// The admin plane has a thread and a runtime of its own, so that it answers while the data plane is flooded.
-    fn admin_thread(&self, listener: std::net::TcpListener, end: CancellationToken) -> Option<std::thread::JoinHandle<()>> {
+    fn admin_thread(
+        &self,
+        listener: std::net::TcpListener,
+        end: CancellationToken,
+    ) -> Option<std::thread::JoinHandle<()>> {
         let (telemetry, gateway, spool) = (self.telemetry.clone(), self.gateway.clone(), self.spool.clone());
         let config = AdminConfig {
             gateway: self.gateway.clone(),

@@ -2,6 +2,14 @@
 
 mod commands;
 mod configs;
+mod dev;
+mod docs;
+mod doctor;
+mod evidence;
 mod keys;
+mod node;
+mod reload;
+mod route;
+mod serve;
 mod support;
 mod tokens;
