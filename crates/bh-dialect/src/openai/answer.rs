@@ -115,7 +115,7 @@ fn decode_choice(text: &str) -> Option<Result<Choice, Fault>> {
                 .filter_map(|one| citation(one.get())),
         );
     }
-    let refusal = message.take_string("refusal");
+    let refusal = message.take_string("refusal").filter(|text| !text.is_empty());
     let refused = refusal.is_some();
     found.extend(refusal.map(|text| Part::Refusal { text }));
     let calls = message.take_if("tool_calls", parts::tool_calls).unwrap_or_default();
@@ -219,4 +219,23 @@ fn write_calls(choice: &Choice, json: &mut Writer<'_>) {
 /// The text of a delta's field, if it has any.
 pub(super) fn said(fields: &Fields<'_>, name: &str) -> Option<String> {
     fields.peek(name).and_then(string).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_words_is_none() {
+        let finish = |refusal: &str| {
+            let body = format!(
+                r#"{{"choices":[{{"index":0,"finish_reason":"","message":{{"role":"assistant","content":"on it","refusal":{refusal},
+                "tool_calls":[{{"id":"c","type":"function","function":{{"name":"f","arguments":"{{}}"}}}}]}}}}]}}"#
+            );
+            decode_answer(body.as_bytes()).unwrap().choices.remove(0).finish
+        };
+        assert_eq!(finish(r#""""#), Some(Finish::ToolCalls));
+        assert_eq!(finish("null"), Some(Finish::ToolCalls));
+        assert_eq!(finish(r#""no""#), Some(Finish::Refusal));
+    }
 }

@@ -1,6 +1,6 @@
 //! Messages out of the conversation.
 
-use bh_chat::{Extra, ImageSource, Message, Part, Role};
+use bh_chat::{Citation, Extra, ImageSource, Message, Part, Role};
 
 use super::parts::OTHER_CALL;
 use super::refusal;
@@ -167,7 +167,10 @@ impl Messages<'_, '_> {
     fn content(&mut self, parts: &[(String, &Part)], bare: bool) -> Result<(), Unsupported> {
         match parts {
             [] => self.json.string(""),
-            [(_, Part::Text { text, extras, .. })] if bare || extras.is_empty() => self.json.string(text),
+            [(path, Part::Text { text, citations, extras })] if bare || extras.is_empty() => {
+                self.report_citations(citations, path)?;
+                self.json.string(text);
+            }
             parts => {
                 self.json.open_list();
                 for (path, part) in parts {
@@ -183,9 +186,7 @@ impl Messages<'_, '_> {
         match part {
             Part::Text { text, citations, extras } => {
                 self.report_extras(extras, path)?;
-                if !citations.is_empty() {
-                    self.report.leave_out(format!("{path}.citations"), Capability::Citations)?;
-                }
+                self.report_citations(citations, path)?;
                 write_text(text, self.json);
             }
             Part::Refusal { text } => write_text(text, self.json),
@@ -229,6 +230,13 @@ impl Messages<'_, '_> {
             ImageSource::Url(_) => Err(refusal(path, Capability::Document)),
             ImageSource::FileId(_) => Err(refusal(path, Capability::StoredFile)),
         }
+    }
+
+    fn report_citations(&mut self, citations: &[Citation], path: &str) -> Result<(), Unsupported> {
+        if citations.is_empty() {
+            return Ok(());
+        }
+        self.report.leave_out(format!("{path}.citations"), Capability::Citations)
     }
 
     fn report_extras(&mut self, extras: &[Extra], path: &str) -> Result<(), Unsupported> {

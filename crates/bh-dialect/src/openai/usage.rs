@@ -18,6 +18,7 @@ pub(super) struct WireUsage {
     completion_tokens_details: Option<CompletionDetails>,
     cache_creation: Option<CacheCreation>,
     server_tool_use: Option<ServerToolUse>,
+    server_tool_use_details: Option<ServerToolUse>,
     // Spellings of single providers.
     cached_tokens: Count,
     num_cached_tokens: Count,
@@ -104,6 +105,7 @@ impl WireUsage {
             image_input,
             web_searches: first(&[
                 self.server_tool_use.unwrap_or_default().web_search_requests,
+                self.server_tool_use_details.unwrap_or_default().web_search_requests,
                 self.num_search_queries,
             ]),
         }
@@ -261,6 +263,10 @@ mod tests {
         for field in ["prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens"] {
             check(&format!(r#"{{"prompt_tokens":10,"completion_tokens":1,"{field}":4}}"#), cached(4));
         }
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":1,"server_tool_use_details":{"web_search_requests":2}}"#,
+            Usage { web_searches: 2, ..cached(0) },
+        );
         check(
             r#"{"prompt_tokens":10,"completion_tokens":1.0,"prompt_tokens_details":{"cached_tokens":157}}"#,
             cached(10),

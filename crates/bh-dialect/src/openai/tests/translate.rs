@@ -163,6 +163,27 @@ fn parameters_without_a_place_are_left_out_by_name_or_refused() {
 }
 
 #[test]
+fn citations_of_an_earlier_answer_are_left_out_by_name() {
+    let citation = bh_chat::Citation {
+        kind: "char_location".into(),
+        url: None,
+        title: None,
+        quoted: Some("so".into()),
+        value: Json("{}".into()),
+    };
+    let cited = |text: &str| Part::Text { text: text.into(), citations: vec![citation.clone()], extras: Vec::new() };
+    let talk = |parts| {
+        request(vec![
+            message(Role::User, vec![Part::text("why")]),
+            message(Role::Assistant, parts),
+            message(Role::User, vec![Part::text("and?")]),
+        ])
+    };
+    check_left_out(&talk(vec![cited("so")]), "messages[1].content[0].citations");
+    check_left_out(&talk(vec![Part::text("well"), cited("so")]), "messages[1].content[1].citations");
+}
+
+#[test]
 fn settings_map_to_their_own_names() {
     let mut request = ask(vec![Part::text("x")]);
     request.max_output = Some(100);
