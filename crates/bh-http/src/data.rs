@@ -269,7 +269,7 @@ fn refuse(gateway: &Gateway, arrival: &Arrival, refused: &Refused) -> Response {
     headers::retry(&mut headers, &row);
     headers::json(&mut headers);
     // A provider's own words about the request pass as they came, to a client of the same dialect.
-    if let Refusal::Provider { raw: Some(raw), .. } = &refused.refusal
+    if let Refusal::Provider { raw: Some(raw), .. } | Refusal::Exhausted { raw: Some(raw), .. } = &refused.refusal
         && raw.dialect == arrival.dialect
         && let Ok(status) = StatusCode::from_u16(raw.status)
     {

@@ -75,7 +75,6 @@ pub(crate) fn row(refusal: &Refusal, exhausted_status: u16) -> Row {
         Refusal::BodyCut => invalid(400, "body_incomplete"),
         Refusal::NotJson => invalid(415, "unsupported_media_type"),
         Refusal::Unsupported(_) => invalid(400, "unsupported_parameter"),
-        Refusal::Incapable { .. } => invalid(400, "unsupported_capability"),
         Refusal::UnknownModel { .. } => fixed(404, "invalid_request_error", "model_not_found", "not_found_error"),
         Refusal::AmbiguousModel { .. } => invalid(400, "model_ambiguous"),
         Refusal::ModelNotAllowed { .. } => forbidden("model_not_allowed"),
@@ -177,7 +176,6 @@ pub(crate) fn param(refusal: &Refusal) -> Option<String> {
         Refusal::UnknownModel { .. }
             | Refusal::ModelNotAllowed { .. }
             | Refusal::AmbiguousModel { .. }
-            | Refusal::Incapable { .. }
             | Refusal::Unpriced { .. }
     );
     if model {

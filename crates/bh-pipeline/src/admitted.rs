@@ -24,6 +24,8 @@ pub(crate) struct Quote {
     /// The catalog's id of the model, under which budgets and reports know it.
     pub(crate) name: Box<str>,
     pub(crate) strict: NanoUsd,
+    /// Whether `strict` is a bound and not a guess about what has none.
+    pub(crate) bounded: bool,
     pub(crate) adaptive: NanoUsd,
     /// The limit of answer tokens the gateway sets, because the client gave none and a hard budget needs one.
     pub(crate) set_output: Option<u64>,
@@ -72,7 +74,7 @@ impl Gateway {
         let model = view.catalog.find(&target.provider.kind, &target.model).ok_or_else(unpriced)?;
         let name = model.name(&target.model);
         let caller = &received.known.bearer.caller;
-        let binding = self.parts.ledger.binding(received.known.arrival.at, caller, name);
+        let binding = self.parts.ledger.binding(caller, name);
         if binding.hard && self.overcharged.contains(name, view.catalog.version()) {
             return Err(Refusal::Unpriced { model: name.to_owned() });
         }
@@ -80,16 +82,16 @@ impl Gateway {
         let set_output = (binding.hard && scan.max_output.is_none()).then(|| output_room(model, &scan.size));
         let max_output = scan.max_output.or(set_output);
         let ask = |max_output| Ask { max_output, choices: scan.choices, terms: terms(scan.service_tier.as_deref()) };
-        let strict = match bound(model, &scan.size, &ask(max_output)) {
-            Ok(bound) => bound.cost,
+        let (strict, bounded) = match bound(model, &scan.size, &ask(max_output)) {
+            Ok(bound) => (bound.cost, true),
             Err(why) if binding.strict => return Err(Refusal::UnboundedCost { why }),
             // Without a wall to defend, the best guess is held and the real cost is charged.
-            Err(_) => guess(model, &scan.size, &ask(max_output.or(Some(OUTPUT_MAX_UNKNOWN)))),
+            Err(_) => (guess(model, &scan.size, &ask(max_output.or(Some(OUTPUT_MAX_UNKNOWN)))), false),
         };
         let typical = self.parts.ledger.typical_output(caller, name).unwrap_or(OUTPUT_FIRST_GUESS);
         let typical = max_output.map_or(typical, |most| most.min(typical));
         let adaptive = guess(model, &scan.size, &ask(Some(typical))).min(strict);
-        Ok(Quote { name: name.into(), strict, adaptive, set_output })
+        Ok(Quote { name: name.into(), strict, bounded, adaptive, set_output })
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bh_base::Millis;
 use bh_chat::{Fault, FaultClass};
-use bh_dialect::{AnswerFacts, AnswerOptions, AnswerStream, Dialect, answer, classify};
+use bh_dialect::{AnswerFacts, AnswerOptions, Dialect, answer, classify};
 use bh_policy::Attempt;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
@@ -127,7 +127,7 @@ impl Attempted {
         }
         let reader = Reader::new(response.body, &self.provider.deadlines, self.called, None);
         let keepalive = received.known.view.settings.keepalive.into();
-        let mut relay = Relay::new(AnswerStream::new(from, to, options), reader, to, keepalive);
+        let mut relay = Relay::new(from, to, options, reader, keepalive);
         match timeout_at(end, relay.open()).await {
             Ok(Ok(())) => Came::Stream(Box::new(relay)),
             Ok(Err(fault)) => Came::Failed(fault, None),

@@ -50,14 +50,6 @@ pub enum Refusal {
     /// No target can express something the request asks for.
     #[error("the request asks for something the target cannot express")]
     Unsupported(#[source] Box<Unsupported>),
-    /// No target has a capability the request needs.
-    #[error("no target of `{model}` can serve this request: {lacks}")]
-    Incapable {
-        /// The model as asked for.
-        model: String,
-        /// What the targets lack.
-        lacks: &'static str,
-    },
     /// Nobody serves the model.
     #[error("the model `{model}` does not exist here; GET /v1/models lists what this token may call")]
     UnknownModel {
@@ -139,6 +131,8 @@ pub enum Refusal {
     Exhausted {
         /// The last failure.
         fault: Box<Fault>,
+        /// Its status and body as they came, scrubbed, where it was throttled and the client speaks its dialect.
+        raw: Option<Box<RawError>>,
         /// What all failures together amount to.
         verdict: Verdict,
         /// How many attempts were made.

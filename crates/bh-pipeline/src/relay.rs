@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bh_chat::Fault;
-use bh_dialect::{AnswerFacts, AnswerStream, Dialect, keep_alive};
+use bh_dialect::{AnswerFacts, AnswerOptions, AnswerStream, Dialect, keep_alive};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::commitment::Commitment;
 use crate::read::Reader;
@@ -38,6 +38,8 @@ pub(crate) struct Relay {
     held: BytesMut,
     eof: bool,
     to: Dialect,
+    /// Whether the provider's bytes pass as they come.
+    verbatim: bool,
     keepalive: Duration,
 }
 
@@ -50,8 +52,9 @@ pub(crate) struct Pace {
 }
 
 impl Relay {
-    pub(crate) fn new(stream: AnswerStream, reader: Reader, to: Dialect, keepalive: Duration) -> Self {
-        Relay { stream, reader, held: BytesMut::new(), eof: false, to, keepalive }
+    pub(crate) fn new(from: Dialect, to: Dialect, options: AnswerOptions, reader: Reader, keepalive: Duration) -> Self {
+        let stream = AnswerStream::new(from, to, options);
+        Relay { stream, reader, held: BytesMut::new(), eof: false, to, verbatim: from == to, keepalive }
     }
 
     /// Reads until the answer has content, so that everything before can still fail over; or until the client would
@@ -97,6 +100,7 @@ impl Relay {
                 return Ended::ClientGone;
             }
             if self.stream.terminal() || self.eof {
+                self.send_rest(client, pace, commitment).await;
                 return Ended::Complete;
             }
             if let Err(refusal) = spend(self.stream.facts()) {
@@ -121,6 +125,24 @@ impl Relay {
                 }
                 tell(client, Refusal::Provider { fault: Box::new(fault.clone()), raw: None }).await;
                 return Ended::Failed(fault);
+            }
+        }
+    }
+
+    /// Passes on what little follows the terminal event, so that where the provider's bytes were split changes nothing.
+    /// The answer is complete by then: a fault after it, or a client that has stopped reading, changes nothing either.
+    async fn send_rest(
+        &mut self,
+        client: &mpsc::Sender<Result<Bytes, Refusal>>,
+        pace: &Pace,
+        mut commitment: Option<&mut Commitment>,
+    ) {
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let until = Instant::now() + PATIENCE;
+        while self.verbatim && !self.eof {
+            let Ok(piece) = timeout_at(until, self.reader.next()).await else { return };
+            if self.take(piece).is_err() || !self.send(client, pace, commitment.as_deref_mut()).await {
+                return;
             }
         }
     }

@@ -119,7 +119,8 @@ impl Walk {
         let charged = match (facts.usage, model) {
             (Some(usage), Some(model)) => {
                 let settled = admitted.hold.settle(now, price(model, &usage, facts));
-                if settled.overcharged {
+                // A guess can be passed without anybody charging too much.
+                if settled.overcharged && admitted.quote.bounded {
                     self.gateway.overcharged.note(&admitted.quote.name, view.catalog.version());
                 }
                 settled.cost

@@ -292,7 +292,12 @@ impl Walk {
             (Verdict::AsProvider, Some((fault, raw))) => {
                 Refusal::Provider { fault: Box::new(fault), raw: raw.map(Box::new) }
             }
-            (verdict, Some((fault, _))) => Refusal::Exhausted { fault: Box::new(fault), verdict, attempts },
+            (verdict, Some((fault, raw))) => {
+                // A throttled client reads the provider's own words; any other last failure is ours to tell.
+                let raw =
+                    raw.filter(|raw| matches!(verdict, Verdict::Throttled { status, .. } if status == raw.status));
+                Refusal::Exhausted { fault: Box::new(fault), raw: raw.map(Box::new), verdict, attempts }
+            }
             (_, None) => Refusal::NoTarget { retry_after: Millis::from_secs(1) },
         }
     }
