@@ -63,13 +63,13 @@ fn provider_of(raw: &Provider, at: usize, loaded: &Loaded) -> Value {
     let live = &loaded.node.live;
     let (routing, upstream, (_, deadlines)) =
         (&live.routes.providers[at], &live.upstream.providers[at], live.deadlines[at].clone());
-    let keys = raw.keys.iter().map(|key| {
+    let keys = raw.keys.iter().zip(&routing.keys).map(|(raw, key)| {
         json!({
             "id": key.id,
-            "secret": secret(&key.secret),
+            "secret": secret(&raw.secret),
             "rpm": key.rpm,
             "tpm": key.tpm,
-            "weight": key.weight.unwrap_or(1),
+            "weight": key.weight,
         })
     });
     json!({

@@ -151,3 +151,28 @@ impl<'de> Deserialize<'de> for NodeValue {
         deserializer.deserialize_any(AnyNode)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, expected: &str) {
+        let text = "aliases: { a: x, gpt-4: y, gpt-4.1: z }\nlist: [{ b: 1 }, 2]\n";
+        let tree = crate::config::yaml::parse(text).expect("YAML");
+        let Place::File(range) = tree.place_of(path) else { panic!("{path} has no place") };
+        assert!(text[range.clone()].starts_with(expected), "{path} is at {range:?}: {:?}", &text[range.clone()]);
+    }
+
+    #[test]
+    fn a_path_leads_to_its_value_or_to_the_nearest_thing_above() {
+        check("aliases.a", "x");
+        check("aliases.gpt-4", "y");
+        check("aliases.gpt-4.1", "z");
+        check("list[0].b", "1");
+        check("list[1]", "2");
+        check("list[7]", "[");
+        check("list[0].c", "{");
+        check("aliases.absent", "{");
+        check("aliases.a.below", "x");
+    }
+}

@@ -168,7 +168,11 @@ fn every_key_of_the_contract_works_or_is_refused_by_name() {
         let text = with(path, value.clone());
         let found = overview(&source(&text), &Environment::default(), false);
         match (fate, found) {
-            (Works, Ok(found)) => assert_ne!(found.effective, before, "{path}: {value} changed nothing"),
+            (Works, Ok(found)) => {
+                assert_ne!(found.effective, before, "{path}: {value} changed nothing");
+                let again = overview(&source(&found.effective.to_string()), &Environment::default(), false);
+                assert_eq!(again.map(|again| again.effective).ok(), Some(found.effective), "{path}: {value}");
+            }
             (NotBuilt, Err(faults)) => {
                 let not_built = |problem: &Problem| matches!(problem, Problem::NotBuilt | Problem::WordNotBuilt { .. });
                 assert!(faults.list().iter().all(|fault| not_built(&fault.problem)), "{path}: {faults}");

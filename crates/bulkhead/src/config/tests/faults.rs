@@ -112,6 +112,46 @@ telemetry: { otlp: nonsense }
 }
 
 #[test]
+fn nothing_is_said_of_what_only_follows_from_a_fault() {
+    let text = "\
+tokens: { issuers: [] }
+providers:
+  - { kind: echo }
+  - 5
+  - { id: c, kind: openai_compatible }
+  - { id: b, kind: nope }
+  - { id: d, kind: openai_compatible, base_url: 7, models: [''] }
+routes:
+  - { model: 1, targets: [{ provider: gone }] }
+  - { model: 2, targets: [] }
+budgets:
+  - { scope: x, limit_usd: 1, window: day, mode: hard, overage: later }
+  - { scope: x, limit_usd: 1, window: day }
+limits: [{ scope: global, rpm: 0 }]
+pricing: { unknown: maybe, flat: { input: 1, output: 1 } }
+";
+    let faults = loaded(text).map(drop).expect_err("faulty");
+    let paths: Vec<&str> = faults.list().iter().map(|fault| fault.path.as_str()).collect();
+    let expected = [
+        "providers[0].id",
+        "providers[1]",
+        "providers[2]",
+        "providers[3].kind",
+        "providers[4].base_url",
+        "providers[4].models[0]",
+        "routes[0].model",
+        "routes[1].model",
+        "routes[1].targets",
+        "budgets[0].scope",
+        "budgets[0].overage",
+        "budgets[1].scope",
+        "limits[0].rpm",
+        "pricing.unknown",
+    ];
+    assert_eq!(paths, expected, "{faults}");
+}
+
+#[test]
 fn a_secret_in_the_wrong_place_is_never_shown() {
     let text = "\
 tokens: { issuers: [] }

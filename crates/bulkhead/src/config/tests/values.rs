@@ -120,6 +120,35 @@ fn what_show_prints_is_a_configuration_that_shows_the_same() {
 }
 
 #[test]
+fn tls_needs_a_certificate_and_the_key_that_fits_it() {
+    let folder = std::env::temp_dir().join(format!("bulkhead-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let [good, other] = [(); 2].map(|()| bh_testkit::tls::Certificate::for_localhost().expect("a certificate"));
+    for (name, text) in [("c.pem", good.pem()), ("k.pem", good.key_pem()), ("other.pem", other.key_pem())] {
+        std::fs::write(folder.join(name), text).expect("a file");
+    }
+    let check = |cert: &str, key: &str, fault: Option<&str>| {
+        let text = with("server.tls", json!({ "cert": cert, "key": key }));
+        let source = Source { path: folder.join("bulkhead.yaml"), text };
+        match (load(&source, &Environment::default()), fault) {
+            (Ok(loaded), None) => {
+                let alpn = loaded.node.tls.expect("TLS is on").alpn_protocols.clone();
+                assert_eq!(alpn, [b"h2".to_vec(), b"http/1.1".to_vec()]);
+            }
+            (Err(faults), Some(fault)) => assert!(faults.to_string().contains(fault), "{fault} is not in {faults}"),
+            (Ok(_), Some(fault)) => panic!("{cert} and {key} are taken; expected {fault}"),
+            (Err(faults), None) => panic!("{faults}"),
+        }
+    };
+    check("c.pem", "k.pem", None);
+    check("gone.pem", "k.pem", Some("server.tls.cert"));
+    check("k.pem", "k.pem", Some("k.pem: holds no certificate in PEM form"));
+    check("c.pem", "c.pem", Some("c.pem: holds no private key in PEM form"));
+    check("c.pem", "other.pem", Some("other.pem: cannot be used with the certificate"));
+    std::fs::remove_dir_all(&folder).expect("the folder can go");
+}
+
+#[test]
 fn a_public_jwk_may_stand_among_the_issuers_as_it_is_printed() {
     let key = bh_seal::SigningKey::from_seed([7; 32]).public();
     let jwk: Value = serde_json::from_str(&bh_token::IssuerKey::new("k", key).to_jwk()).expect("JSON");
