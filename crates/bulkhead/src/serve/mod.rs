@@ -6,6 +6,7 @@ mod descriptors;
 mod reload;
 mod service;
 mod signals;
+mod watch;
 
 use std::io;
 use std::sync::Arc;

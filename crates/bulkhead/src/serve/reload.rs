@@ -1,28 +1,20 @@
 //! A changed configuration: read, checked, put in force; or its faults told and the old one kept.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use serde_json::Value;
 
 use super::certificate::LiveCertificate;
+use super::watch::{Change, Watched};
 use crate::ask::chain;
 use crate::config::{Environment, Faults, Loaded, Source, load};
 use crate::node::Node;
-
-/// How a file looks from outside: when it was changed, how long it is, and which file it is, since many programs
-/// write a new file and rename it.
-type Look = Option<(Option<SystemTime>, u64, u64)>;
 
 /// Keeps a node at what its configuration file says.
 pub(super) struct Reloader {
     source: Source,
     environment: Environment,
-    /// How the file looked when it was read last.
-    read: Look,
-    /// How it looked at the last look.
-    last: Look,
+    file: Watched,
     /// What a running node cannot change, by key.
     fixed: Vec<(&'static str, String)>,
     certificate: Option<Arc<LiveCertificate>>,
@@ -33,32 +25,30 @@ impl Reloader {
     pub(super) fn new(source: Source, environment: Environment, loaded: &mut Loaded) -> Self {
         let fixed = fixed(loaded);
         let certificate = loaded.node.tls.as_mut().map(LiveCertificate::within);
-        let last = look(&source.path);
-        // A file that changed since it was read for the start is taken up by the first looks.
-        let is_same = Source::read(&source.path).is_ok_and(|now| now.text == source.text);
-        Reloader { source, environment, read: last.filter(|_| is_same), last, fixed, certificate }
+        let mut file = Watched::new(&source.path);
+        // It may have changed since it was read for the start.
+        if !Source::read(&source.path).is_ok_and(|now| now.text == source.text) {
+            file.doubt();
+        }
+        Reloader { source, environment, file, fixed, certificate }
     }
 
-    /// Whether the file is another one than was read, and holds still.
+    /// Whether the file is another one than was read.
     pub(super) fn has_changed(&mut self) -> bool {
-        let now = look(&self.source.path);
-        let is_still = now == self.last;
-        self.last = now;
-        if now == self.read || !is_still {
-            return false;
+        match self.file.look() {
+            Change::Nothing => false,
+            Change::Changed => true,
+            Change::Gone => {
+                let file = self.source.path.display();
+                tracing::error!(%file, "the configuration file is gone; what is in force stays");
+                false
+            }
         }
-        if now.is_none() {
-            // Said once: what was read counts as this look.
-            self.read = now;
-            tracing::error!(file = %self.source.path.display(), "the configuration file is gone; what is in force stays");
-            return false;
-        }
-        true
     }
 
     /// Reads the file and puts it in force, or tells why not.
     pub(super) fn reload(&mut self, node: &Node) {
-        self.read = look(&self.source.path);
+        self.file.reading();
         let source = match Source::read(&self.source.path) {
             Ok(source) => source,
             Err(error) => {
@@ -96,6 +86,7 @@ impl Reloader {
         }
         if let (Some(live), Some(tls)) = (&self.certificate, &tls) {
             live.replace(tls);
+            tracing::info!("new connections get the configuration's certificate");
         }
     }
 }
@@ -117,12 +108,6 @@ fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
         ("telemetry.otlp", node.otlp.clone().unwrap_or_default()),
         ("telemetry.log", format!("{:?}", loaded.log).to_lowercase()),
     ]
-}
-
-fn look(path: &Path) -> Look {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(path).ok()?;
-    Some((meta.modified().ok(), meta.len(), meta.ino()))
 }
 
 /// One event a fault, each with its place.

@@ -124,7 +124,7 @@ async fn tls_takes_h2_and_a_new_certificate_on_sighup() {
     let second = renew();
     assert!(ask(&second).await.is_err(), "the new certificate is not in force before it is asked for");
     node.signal("HUP");
-    node.said("the configuration is in force");
+    node.said("new connections get");
     assert_eq!(ask(&second).await.expect("it answers").status, 200);
     node.stop();
 }
