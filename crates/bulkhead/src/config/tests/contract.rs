@@ -161,6 +161,28 @@ fn the_rest() -> Vec<(&'static str, Value, Fate)> {
     keys
 }
 
+/// The value at a path of `with`.
+fn at<'a>(root: &'a Value, path: &str) -> &'a Value {
+    path.split('.').fold(root, |at, step| match step.strip_prefix('#') {
+        Some(entry) => &at[entry.parse::<usize>().expect("a number")],
+        None => &at[step],
+    })
+}
+
+/// Whether all that was written is shown; defaults may stand beside it, and dollars are shown as text.
+fn holds(shown: &Value, written: &Value) -> bool {
+    let number = |value: &Value| value.as_f64().or_else(|| value.as_str()?.parse().ok());
+    match (shown, written) {
+        (Value::Object(shown), Value::Object(written)) => {
+            written.iter().all(|(key, value)| shown.get(key).is_some_and(|shown| holds(shown, value)))
+        }
+        (Value::Array(shown), Value::Array(written)) => {
+            shown.len() == written.len() && shown.iter().zip(written).all(|(shown, written)| holds(shown, written))
+        }
+        (shown, written) => shown == written || (written.is_number() && number(shown) == number(written)),
+    }
+}
+
 #[test]
 fn every_key_of_the_contract_works_or_is_refused_by_name() {
     let before = seen(SMALL).effective;
@@ -170,6 +192,8 @@ fn every_key_of_the_contract_works_or_is_refused_by_name() {
         match (fate, found) {
             (Works, Ok(found)) => {
                 assert_ne!(found.effective, before, "{path}: {value} changed nothing");
+                let shown = at(&found.effective, path);
+                assert!(holds(shown, &value), "{path}: {value} became {shown}");
                 let again = overview(&source(&found.effective.to_string()), &Environment::default(), false);
                 assert_eq!(again.map(|again| again.effective).ok(), Some(found.effective), "{path}: {value}");
             }

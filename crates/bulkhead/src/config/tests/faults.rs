@@ -152,6 +152,14 @@ pricing: { unknown: maybe, flat: { input: 1, output: 1 } }
 }
 
 #[test]
+fn entries_after_a_faulty_one_keep_their_number() {
+    let budgets = "budgets: [5, { scope: global, limit_usd: 1, window: day, mode: hard, overage: alert }]";
+    let faults = loaded(&format!("{SMALL}{budgets}\n")).map(drop).expect_err("faulty");
+    let paths: Vec<&str> = faults.list().iter().map(|fault| fault.path.as_str()).collect();
+    assert_eq!(paths, ["budgets[0]", "budgets[1].overage"], "{faults}");
+}
+
+#[test]
 fn a_secret_in_the_wrong_place_is_never_shown() {
     let text = "\
 tokens: { issuers: [] }
