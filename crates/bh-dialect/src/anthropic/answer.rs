@@ -227,7 +227,7 @@ fn write_text(json: &mut Writer<'_>, text: &str, citations: &[Citation]) {
 /// Arguments are an object here; a model of another dialect may have been cut inside them. The API's own advice for
 /// text that is no JSON is to wrap it under this name.
 fn write_input(json: &mut Writer<'_>, arguments: &str) {
-    if arguments.trim().is_empty() {
+    if says_nothing(arguments) {
         json.raw("{}");
     } else if Fields::parse(arguments).is_some() {
         json.raw(arguments);
@@ -236,6 +236,11 @@ fn write_input(json: &mut Writer<'_>, arguments: &str) {
         json.field("INVALID_JSON", arguments);
         json.close();
     }
+}
+
+/// Some models write `null` for a tool that takes nothing.
+pub(super) fn says_nothing(arguments: &str) -> bool {
+    matches!(arguments.trim(), "" | "null")
 }
 
 /// Who made a call, which clients replay.

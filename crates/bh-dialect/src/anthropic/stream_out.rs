@@ -3,7 +3,7 @@
 use bh_chat::{Citation, Event, Finish, Part, Usage};
 use bytes::BytesMut;
 
-use super::answer::{or, stop_reason, write_caller, write_citation};
+use super::answer::{or, says_nothing, stop_reason, write_caller, write_citation};
 use super::usage::write_usage;
 use crate::AnswerOptions;
 use crate::write::{Writer, frame};
@@ -30,6 +30,8 @@ pub(crate) struct StreamEncoder {
 enum Live {
     Text,
     Thinking,
+    /// A call's, of which none has come.
+    NoArguments,
     Arguments,
     /// It was complete when it began.
     Nothing,
@@ -163,7 +165,7 @@ impl StreamEncoder {
         let (live, first) = match begun {
             Part::Text { text, .. } | Part::Refusal { text } => (Live::Text, text.as_str()),
             Part::Thinking { text, .. } => (Live::Thinking, text.as_str()),
-            Part::ToolCall { arguments, .. } => (Live::Arguments, arguments.as_str()),
+            Part::ToolCall { arguments, .. } => (Live::NoArguments, arguments.as_str()),
             Part::RedactedThinking { .. } | Part::Opaque { .. } => (Live::Nothing, ""),
             // Inputs of a conversation are no part of answers.
             Part::Image { .. } | Part::Document { .. } | Part::Audio { .. } | Part::ToolResult { .. } => {
@@ -171,7 +173,7 @@ impl StreamEncoder {
                 return;
             }
         };
-        self.calls |= matches!(live, Live::Arguments);
+        self.calls |= matches!(live, Live::NoArguments);
         self.live = Some((part, live));
         let index = self.blocks;
         self.blocks += 1;
@@ -195,7 +197,11 @@ impl StreamEncoder {
         let (kind, name) = match self.live {
             Some((_, Live::Text)) => ("text_delta", "text"),
             Some((_, Live::Thinking)) => ("thinking_delta", "thinking"),
-            Some((_, Live::Arguments)) => ("input_json_delta", "partial_json"),
+            Some((_, Live::NoArguments)) if says_nothing(text) => return,
+            Some((part, Live::NoArguments | Live::Arguments)) => {
+                self.live = Some((part, Live::Arguments));
+                ("input_json_delta", "partial_json")
+            }
             Some((_, Live::Nothing | Live::Absent)) | None => return,
         };
         if !text.is_empty() {

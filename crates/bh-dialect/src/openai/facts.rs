@@ -34,10 +34,11 @@ struct Wire<'a> {
     error: Option<&'a RawValue>,
 }
 
+/// Where Groq says its usage when it was not asked.
 #[derive(serde::Deserialize)]
-struct GroqExtra {
+pub(super) struct GroqExtra {
     #[serde(default)]
-    usage: Option<WireUsage>,
+    pub(super) usage: Option<WireUsage>,
 }
 
 /// One choice; a chunk has `delta`, an answer `message`.

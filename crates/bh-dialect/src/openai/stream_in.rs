@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::answer::{finish_given, said};
 use super::error::malformed;
-use super::facts::{DONE, finish_of};
+use super::facts::{DONE, GroqExtra, finish_of};
 use super::thoughts;
 use super::usage::WireUsage;
 use crate::fields::{Fields, elements, string};
@@ -71,6 +71,8 @@ struct Chunk<'a> {
     choices: Option<Vec<&'a RawValue>>,
     #[serde(default)]
     usage: Option<WireUsage>,
+    #[serde(default)]
+    x_groq: Option<GroqExtra>,
 }
 
 impl StreamDecoder {
@@ -97,7 +99,8 @@ impl StreamDecoder {
                 self.choice(fields, out);
             }
         }
-        if let Some(usage) = chunk.usage.filter(WireUsage::says_something) {
+        let groq = chunk.x_groq.and_then(|extra| extra.usage);
+        if let Some(usage) = chunk.usage.or(groq).filter(WireUsage::says_something) {
             out.push(Event::Usage(usage.buckets()));
         }
         Ok(())

@@ -405,5 +405,20 @@ fn arguments_that_are_no_json_are_wrapped_as_the_vendor_advises() {
     };
     assert_eq!(call("{\"a\":"), json!({"INVALID_JSON": "{\"a\":"}));
     assert_eq!(call(" "), json!({}));
+    assert_eq!(call("null"), json!({}));
     assert_eq!(call("{\"a\": 1}"), json!({"a": 1}));
+}
+
+#[test]
+fn a_call_that_takes_null_takes_nothing_and_null_inside_arguments_stays() {
+    let written = |pieces: &[&str]| {
+        let call = Part::ToolCall { id: "i".into(), name: "f".into(), arguments: String::new(), extras: Vec::new() };
+        let mut events = vec![Event::Open { choice: 0, part: 0, begun: call }];
+        events.extend(pieces.iter().map(|text| Event::More { choice: 0, part: 0, text: (*text).into() }));
+        events.extend([Event::Close { choice: 0, part: 0 }, Event::Finish { choice: 0, finish: Finish::ToolCalls }]);
+        events.push(Event::End);
+        String::from_utf8(encode_stream(&events)).unwrap().matches("input_json_delta").count()
+    };
+    assert_eq!(written(&["", "null"]), 0);
+    assert_eq!(written(&["{\"a\":", "null", "}"]), 3);
 }

@@ -145,6 +145,10 @@ fn the_last_usage_counts() {
     assert_eq!(stream.facts().usage.map(|usage| usage.output), Some(5));
     let groq = "data: {\"choices\":[{\"index\":0,\"delta\":{}}],\"x_groq\":{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}}\n\n";
     assert_eq!(run(groq).0.facts().usage.map(|usage| usage.output), Some(2));
+    let mut across = AnswerStream::new(Dialect::OpenAiChat, Dialect::AnthropicMessages, AnswerOptions::default());
+    let mut out = BytesMut::new();
+    across.push(format!("{groq}data: [DONE]\n\n").as_bytes(), &mut out).unwrap();
+    assert!(str::from_utf8(&out).unwrap().contains(r#""output_tokens":2"#), "the client is told as well");
 }
 
 #[test]
