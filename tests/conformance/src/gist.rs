@@ -10,12 +10,17 @@ use crate::ask::first_difference;
 /// Fields named in `left_out` may be missing; limits, streams and fields only one dialect has are not compared.
 #[must_use]
 pub(crate) fn changed(dialect: Dialect, recorded: &Value, arrived: &Value, left_out: &[String]) -> Option<String> {
-    let (one, mut two) = (gist(dialect, recorded), gist(dialect, arrived));
+    let (mut one, mut two) = (gist(dialect, recorded), gist(dialect, arrived));
     if one["limit"].is_null() {
         two["limit"] = Value::Null;
     }
+    // What a client leaves unsaid is `auto`, where there are tools.
+    for gist in [&mut one, &mut two] {
+        if gist["choice"].is_null() && gist["tools"].as_array().is_some_and(|tools| !tools.is_empty()) {
+            gist["choice"] = json!("auto");
+        }
+    }
     let forgiven = |field: &str| left_out.iter().any(|path| path.contains(field));
-    let mut one = one;
     for field in ["temperature", "top_p", "stop", "limit", "choice", "tools", "schema", "turns"] {
         if forgiven(field) || (field == "limit" && forgiven("max_")) || (field == "choice" && forgiven("tool_choice")) {
             one[field] = Value::Null;
@@ -197,9 +202,18 @@ fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// A tool without arguments may say so or say nothing.
+/// A tool without arguments may say so or say nothing, and messages want every tool's schema to be an object's by name.
 fn schema(value: &Value) -> Value {
-    if value.is_null() || *value == json!({"type": "object", "properties": {}}) { Value::Null } else { value.clone() }
+    match value {
+        Value::Bool(true) => Value::Null,
+        Value::Object(fields) => {
+            let mut fields = fields.clone();
+            fields.entry("type").or_insert_with(|| json!("object"));
+            let fields = Value::Object(fields);
+            if fields == json!({"type": "object", "properties": {}}) { Value::Null } else { fields }
+        }
+        Value::Null | Value::Bool(false) | Value::Number(_) | Value::String(_) | Value::Array(_) => value.clone(),
+    }
 }
 
 fn list(value: &Value) -> Value {
