@@ -201,7 +201,7 @@ fn yaml(places: &Places<'_>, credential: &Credential) -> String {
         );
     }
     text += "budgets:\n";
-    for scope in ["global", "org:acme", "team:*", "user:*"] {
+    for scope in ["org:acme", "user:*"] {
         for (window, mode) in [("day", "hard, hold: strict"), ("month", "soft, hold: adaptive")] {
             let row = format!("{{ scope: \"{scope}\", limit_usd: {LIMIT_USD}, window: {window}, mode: {mode} }}");
             writeln!(text, "  - {row}").expect("a String takes every write");

@@ -70,14 +70,15 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(out)
 }
 
-fn hex(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8]) -> fmt::Result {
+/// Ids are printed several times in each request, so their digits are written at once and not pair by pair.
+fn hex<const N: usize>(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; N]) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    f.write_str(prefix)?;
-    for byte in bytes {
-        let pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-        f.write_str(std::str::from_utf8(&pair).unwrap_or_default())?;
+    let mut text = [[0; 2]; N];
+    for (pair, byte) in text.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
     }
-    Ok(())
+    f.write_str(prefix)?;
+    f.write_str(std::str::from_utf8(text.as_flattened()).unwrap_or_default())
 }
 
 macro_rules! prints_as_hex {

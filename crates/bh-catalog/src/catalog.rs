@@ -1,6 +1,7 @@
 //! The catalog: every known model, found by provider kind and name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use bh_base::{NanoUsd, Overheads};
 
@@ -26,7 +27,7 @@ pub struct Catalog {
     /// Stands in for a model nobody listed; absent when such models are refused.
     stand_in: Option<Box<Model>>,
     stranger: Overheads,
-    version: String,
+    version: Arc<str>,
 }
 
 /// What happens when a model has no price: the setting `pricing.unknown`.
@@ -56,7 +57,7 @@ impl Catalog {
             by_name: HashMap::new(),
             stand_in: None,
             stranger: data.stranger,
-            version: format!("v1-{:016x}", fnv1a(BUILTIN.as_bytes())),
+            version: format!("v1-{:016x}", fnv1a(BUILTIN.as_bytes())).into(),
         };
         catalog.index();
         catalog
@@ -89,7 +90,7 @@ impl Catalog {
             catalog.apply(one);
         }
         catalog.stand_in = stand_in(unknown, self.stranger).map(Box::new);
-        catalog.version = overridden_version(&self.version, by_model.values().copied(), unknown);
+        catalog.version = overridden_version(&self.version, by_model.values().copied(), unknown).into();
         catalog.index();
         Ok(catalog)
     }
@@ -133,7 +134,7 @@ impl Catalog {
 
     /// A name for exactly these prices: it changes with any figure, override or setting, and is recorded with costs.
     #[must_use]
-    pub fn version(&self) -> &str {
+    pub fn version(&self) -> &Arc<str> {
         &self.version
     }
 

@@ -32,6 +32,18 @@ names! {
     SERVER_TIMING = "server-timing",
     SHOULD_RETRY = "x-should-retry",
     RETRY_AFTER_MS = "retry-after-ms",
+    X_LIMIT_REQUESTS = "x-ratelimit-limit-requests",
+    X_REMAINING_REQUESTS = "x-ratelimit-remaining-requests",
+    X_RESET_REQUESTS = "x-ratelimit-reset-requests",
+    X_LIMIT_TOKENS = "x-ratelimit-limit-tokens",
+    X_REMAINING_TOKENS = "x-ratelimit-remaining-tokens",
+    X_RESET_TOKENS = "x-ratelimit-reset-tokens",
+    ANTHROPIC_REQUESTS_LIMIT = "anthropic-ratelimit-requests-limit",
+    ANTHROPIC_REQUESTS_REMAINING = "anthropic-ratelimit-requests-remaining",
+    ANTHROPIC_REQUESTS_RESET = "anthropic-ratelimit-requests-reset",
+    ANTHROPIC_TOKENS_LIMIT = "anthropic-ratelimit-tokens-limit",
+    ANTHROPIC_TOKENS_REMAINING = "anthropic-ratelimit-tokens-remaining",
+    ANTHROPIC_TOKENS_RESET = "anthropic-ratelimit-tokens-reset",
 }
 
 /// The ids every answer carries.
@@ -79,26 +91,29 @@ pub(crate) fn facts(headers: &mut HeaderMap, facts: &ReplyFacts, dialect: Dialec
 }
 
 fn rates(headers: &mut HeaderMap, facts: &ReplyFacts, dialect: Dialect) {
-    let mut rate = |rate: Option<Rate>, kind: &str| {
+    let mut rate = |rate: Option<Rate>, names: [HeaderName; 3]| {
         let Some(Rate { limit, remaining, reset }) = rate else { return };
-        let (family, reset) = match dialect {
-            Dialect::OpenAiChat => ("x-ratelimit", span(reset)),
-            Dialect::AnthropicMessages => {
-                ("anthropic-ratelimit", rfc3339(bh_pipeline::clock::now().plus(reset).plus(Millis(999))))
-            }
+        let reset = match dialect {
+            Dialect::OpenAiChat => span(reset),
+            Dialect::AnthropicMessages => rfc3339(bh_pipeline::clock::now().plus(reset).plus(Millis(999))),
         };
-        for (what, value) in [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset)] {
-            let name = match dialect {
-                Dialect::OpenAiChat => format!("{family}-{what}-{kind}"),
-                Dialect::AnthropicMessages => format!("{family}-{kind}-{what}"),
-            };
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-                headers.insert(name, value);
-            }
-        }
+        let [limit_name, remaining_name, reset_name] = names;
+        headers.insert(limit_name, HeaderValue::from(limit));
+        headers.insert(remaining_name, HeaderValue::from(remaining));
+        put(headers, reset_name, &reset);
     };
-    rate(facts.rates.requests, "requests");
-    rate(facts.rates.tokens, "tokens");
+    let (requests, tokens) = match dialect {
+        Dialect::OpenAiChat => (
+            [X_LIMIT_REQUESTS, X_REMAINING_REQUESTS, X_RESET_REQUESTS],
+            [X_LIMIT_TOKENS, X_REMAINING_TOKENS, X_RESET_TOKENS],
+        ),
+        Dialect::AnthropicMessages => (
+            [ANTHROPIC_REQUESTS_LIMIT, ANTHROPIC_REQUESTS_REMAINING, ANTHROPIC_REQUESTS_RESET],
+            [ANTHROPIC_TOKENS_LIMIT, ANTHROPIC_TOKENS_REMAINING, ANTHROPIC_TOKENS_RESET],
+        ),
+    };
+    rate(facts.rates.requests, requests);
+    rate(facts.rates.tokens, tokens);
 }
 
 /// A span as OpenAI writes it: `12ms`, `1.5s`, `6m0s`.

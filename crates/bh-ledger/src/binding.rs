@@ -1,6 +1,6 @@
 //! What kind of promise an attempt must keep, before its cost is estimated.
 
-use bh_base::{BudgetMode, HoldMode, Millis};
+use bh_base::{BudgetMode, HoldMode};
 
 use crate::{Caller, Ledger};
 
@@ -14,16 +14,16 @@ pub struct Binding {
 }
 
 impl Ledger {
-    /// What the budgets of this caller and model demand of an attempt now.
+    /// What the budgets of this caller and model demand of an attempt.
     #[must_use]
-    pub fn binding(&self, now: Millis, caller: &Caller, model: &str) -> Binding {
+    pub fn binding(&self, caller: &Caller, model: &str) -> Binding {
         let mut binding = Binding::default();
-        for line in self.rules().lines(caller, Some(model), now) {
-            for term in line.bound.terms().filter(|term| term.mode == BudgetMode::Hard) {
+        self.rules().budgets(caller, model, &mut |term| {
+            if term.mode == BudgetMode::Hard {
                 binding.hard = true;
                 binding.strict |= term.hold == HoldMode::Strict;
             }
-        }
+        });
         binding
     }
 }

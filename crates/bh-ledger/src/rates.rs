@@ -24,6 +24,9 @@ impl Ledger {
     /// The limit reached.
     pub fn limit_model(&self, now: Millis, model: &str, estimate: Tokens) -> Result<Slot, LimitRefusal> {
         let rules = self.rules();
+        if !rules.limits_models() {
+            return Ok(Slot::default());
+        }
         let scope = Scope::of(ScopeKind::Model, model);
         let limits = rules.limits(&scope).copied();
         self.take(now, estimate, limits.map(|limits| (LimiterKey { scope, of_token: false }, limits)))

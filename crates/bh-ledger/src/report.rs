@@ -35,6 +35,20 @@ impl Ledger {
         lines.iter().map(view).collect()
     }
 
+    /// The counters of the caller's own token, without those of its parents and of everyone above it.
+    #[must_use]
+    pub fn own_view(&self, now: Millis, caller: &Caller) -> Vec<AccountView> {
+        let Some(leaf) = caller.links.first() else { return Vec::new() };
+        let now = self.inner.core.steady(now);
+        let accounts = self.inner.accounts.pin();
+        let rules = self.rules();
+        let view = |line: crate::rules::Line| match accounts.get(&line.key) {
+            Some(account) => account.view(Some(&line.bound)),
+            None => AccountView::unused(line.key, line.end, &line.bound),
+        };
+        rules.link_lines(leaf, now).map(view).collect()
+    }
+
     /// The open counters of one scope, as `bulkhead budget show` prints them.
     #[must_use]
     pub fn status(&self, now: Millis, scope: &Scope) -> Vec<AccountView> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bh_base::{BudgetMode, HoldMode, Millis, Overage, ScopeKind, Window};
 
+use crate::caller::CallerLink;
 use crate::{AccountKey, Caller, Config, Limits, Pattern, Scope, span};
 
 const WINDOWS: usize = Window::ALL.len();
@@ -158,15 +159,7 @@ impl RuleSet {
     pub(crate) fn lines(&self, caller: &Caller, model: Option<&str>, now: Millis) -> Vec<Line> {
         let mut lines = Vec::with_capacity(8);
         for link in &caller.links {
-            for window in Window::ALL {
-                let claim = link.terms.iter().find(|(of, _)| of == window).map(|(_, terms)| terms.clone());
-                let bound = Bound { config: self.terms(&link.scope, *window).cloned(), claim };
-                if let Some(mut line) = self.line(&link.scope, *window, bound, now) {
-                    line.expires_at = link.expires_at;
-                    line.shared = link.shared;
-                    lines.push(line);
-                }
-            }
+            lines.extend(self.link_lines(link, now));
         }
         let model_used =
             self.budgeted[ScopeKind::Model as usize] || self.metered[ScopeKind::Model as usize] != [false; 4];
@@ -178,6 +171,33 @@ impl RuleSet {
             }
         }
         lines
+    }
+
+    /// The lines of one link of a token.
+    pub(crate) fn link_lines(&self, link: &CallerLink, now: Millis) -> impl Iterator<Item = Line> {
+        Window::ALL.iter().filter_map(move |window| {
+            let claim = link.terms.iter().find(|(of, _)| of == window).map(|(_, terms)| terms.clone());
+            let bound = Bound { config: self.terms(&link.scope, *window).cloned(), claim };
+            let line = self.line(&link.scope, *window, bound, now)?;
+            Some(Line { expires_at: link.expires_at, shared: link.shared, ..line })
+        })
+    }
+
+    /// Every budget an attempt of this caller on this model must keep within, whatever its window, without a copy.
+    pub(crate) fn budgets(&self, caller: &Caller, model: &str, visit: &mut impl FnMut(&Term)) {
+        let claims = caller.links.iter().flat_map(|link| &link.terms).map(|(_, terms)| terms);
+        claims.flat_map(|terms| &terms.list).for_each(&mut *visit);
+        let model = self.budgeted[ScopeKind::Model as usize].then(|| Scope::of(ScopeKind::Model, model));
+        let links = caller.links.iter().map(|link| &link.scope);
+        for scope in links.chain(&caller.below_model).chain(&model).chain(&caller.above_model) {
+            let terms = Window::ALL.iter().filter_map(|window| self.terms(scope, *window));
+            terms.flat_map(|terms| &terms.list).for_each(&mut *visit);
+        }
+    }
+
+    /// Whether any model has limits of its own.
+    pub(crate) fn limits_models(&self) -> bool {
+        self.limited[ScopeKind::Model as usize]
     }
 
     fn line(&self, scope: &Scope, window: Window, bound: Bound, now: Millis) -> Option<Line> {

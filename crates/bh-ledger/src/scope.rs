@@ -9,7 +9,8 @@ use bh_base::{Millis, ScopeKind, TokenId, Window};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope {
     kind: ScopeKind,
-    name: Arc<str>,
+    /// As it is printed, kind included: records and headers print it on each request.
+    text: Arc<str>,
 }
 
 /// What a rule is written for: one scope, or each scope of a kind.
@@ -46,13 +47,16 @@ impl Scope {
     /// The whole gateway.
     #[must_use]
     pub fn global() -> Self {
-        Scope { kind: ScopeKind::Global, name: Arc::from("") }
+        Scope { kind: ScopeKind::Global, text: Arc::from(ScopeKind::Global.as_str()) }
     }
 
     /// The scope of a kind with this name. The name is ignored for [`ScopeKind::Global`].
     #[must_use]
     pub fn of(kind: ScopeKind, name: &str) -> Self {
-        if kind == ScopeKind::Global { Scope::global() } else { Scope { kind, name: Arc::from(name) } }
+        if kind == ScopeKind::Global {
+            return Scope::global();
+        }
+        Scope { kind, text: Arc::from(format!("{kind}:{name}")) }
     }
 
     /// The scope of one token.
@@ -93,7 +97,13 @@ impl Scope {
     /// Which one; empty for the whole gateway.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        self.text.split_once(':').map_or("", |(_, name)| name)
+    }
+
+    /// The scope as it is printed, to be kept without a copy.
+    #[must_use]
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
     }
 }
 
@@ -133,7 +143,7 @@ impl AccountKey {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.kind == ScopeKind::Global { f.write_str("global") } else { write!(f, "{}:{}", self.kind, self.name) }
+        f.write_str(&self.text)
     }
 }
 

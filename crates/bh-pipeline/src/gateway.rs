@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
-use bh_base::{NodeId, RequestId};
+use bh_base::NodeId;
 use bh_ledger::Ledger;
 use moka::sync::Cache;
 use tokio_util::task::TaskTracker;
 
 use crate::arrivals::Arrivals;
+use crate::kept::Kept;
 use crate::known::Bearer;
-use crate::meta::RequestMeta;
 use crate::overcharged::Overcharged;
 use crate::ports::{Meter, Recorder, Upstream};
 use crate::refusal::Refusal;
@@ -20,7 +20,7 @@ use crate::view::View;
 /// Verified tokens remembered at once.
 pub const BEARERS_MAX: u64 = 100_000;
 /// Finished requests whose metadata `GET /v1/requests/{id}` still knows.
-pub const REQUESTS_KEPT_MAX: u64 = 20_000;
+pub const REQUESTS_KEPT_MAX: usize = 20_000;
 /// Requests in flight on one node; the next is shed with 503.
 pub const IN_FLIGHT_MAX: usize = 20_000;
 
@@ -60,7 +60,7 @@ pub struct Parts {
 pub struct Gateway {
     view: ArcSwap<View>,
     pub(crate) bearers: Cache<[u8; 32], Arc<Bearer>>,
-    pub(crate) kept: Cache<RequestId, Arc<RequestMeta>>,
+    pub(crate) kept: Kept,
     pub(crate) parts: Parts,
     pub(crate) overcharged: Overcharged,
     tracker: TaskTracker,
@@ -79,7 +79,7 @@ impl Gateway {
         Gateway {
             view: ArcSwap::from_pointee(view),
             bearers: Cache::new(BEARERS_MAX),
-            kept: Cache::new(REQUESTS_KEPT_MAX),
+            kept: Kept::new(REQUESTS_KEPT_MAX),
             parts,
             overcharged: Overcharged::default(),
             tracker: TaskTracker::new(),

@@ -13,6 +13,7 @@ mod commitment;
 mod count;
 mod explain;
 mod gateway;
+mod kept;
 mod known;
 mod limited;
 mod meta;

@@ -35,7 +35,7 @@ pub struct RequestMeta {
     /// The client's HTTP status.
     pub status: u16,
     /// `ok`, `client_gone`, or the error code the client saw.
-    pub outcome: String,
+    pub outcome: &'static str,
     /// How many attempts were made.
     pub attempts: u32,
     /// What it used.
@@ -45,9 +45,9 @@ pub struct RequestMeta {
     /// What it cost.
     pub cost: NanoUsd,
     /// The price table.
-    pub price_version: String,
+    pub price_version: Arc<str>,
     /// The configuration that decided.
-    pub config_version: String,
+    pub config_version: Arc<str>,
     /// How the targets were chosen.
     pub decision: bh_audit::Decision,
     /// What was left out or changed for the provider.
@@ -62,6 +62,6 @@ impl Gateway {
     /// The metadata of a request of this very token; nothing for any other.
     #[must_use]
     pub fn request_meta(&self, known: &Known, id: RequestId) -> Option<Arc<RequestMeta>> {
-        self.kept.get(&id).filter(|meta| meta.token == known.bearer.verified.id())
+        self.kept.get(id).filter(|meta| meta.token == known.bearer.verified.id())
     }
 }

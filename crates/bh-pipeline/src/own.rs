@@ -46,8 +46,8 @@ impl Gateway {
         if bearer.verified.links().last().is_none_or(|link| link.budgets.is_empty()) {
             return Vec::new();
         }
-        let all = self.parts.ledger.view(clock::now(), &bearer.caller, None);
-        all.into_iter().filter(|view| view.limit.is_some() && bearer.caller.is_own(&view.key.scope)).collect()
+        let own = self.parts.ledger.own_view(clock::now(), &bearer.caller);
+        own.into_iter().filter(|view| view.limit.is_some()).collect()
     }
 
     /// What is left of the token's own budgets, the tightest of them; nothing when it has none.

@@ -27,7 +27,7 @@ const CLIENT_GONE_STATUS: u16 = 499;
 /// What a request's record, metrics and metadata share.
 struct Summary<'a> {
     status: u16,
-    outcome: &'a str,
+    outcome: &'static str,
     finish: Option<&'static str>,
     answered: &'a str,
     first_token_us: Option<u64>,
@@ -62,16 +62,16 @@ impl Walk {
         let admit = Admit {
             request: known.arrival.id,
             caller: Arc::clone(&known.bearer.audit),
-            op: text(known.arrival.surface.op()),
+            op: Text::word(known.arrival.surface.op()),
             asked: text(&self.received.scan.model),
             decision: (number == 1).then(|| Box::new(self.decision())),
             attempt: number,
-            provider: text(&target.provider.id),
-            model: text(&target.model),
+            provider: (&target.provider.id).into(),
+            model: (&target.model).into(),
             est: attempted.admitted.quote.strict,
             charges: held(&attempted.admitted.hold),
-            price_version: text(known.view.catalog.version()),
-            config_version: text(&known.view.config_version),
+            price_version: known.view.catalog.version().into(),
+            config_version: (&known.view.config_version).into(),
             request_commit: commit,
             warnings: self.warnings.iter().map(|warning| text(warning)).collect(),
         };
@@ -161,18 +161,18 @@ impl Walk {
         let settle = Settle {
             request: known.arrival.id,
             caller: Arc::clone(&known.bearer.audit),
-            op: text(known.arrival.surface.op()),
+            op: Text::word(known.arrival.surface.op()),
             asked: text(&self.received.scan.model),
-            provider: text(&last.provider),
-            model: text(&last.model),
+            provider: (&last.provider).into(),
+            model: (&last.model).into(),
             usage: self.tally.usage,
             usage_estimated: self.tally.estimated,
             est: self.tally.est,
             cost: self.tally.cost,
             charges: self.tally.charges(),
-            price_version: text(known.view.catalog.version()),
-            config_version: text(&known.view.config_version),
-            outcome: text(summary.outcome),
+            price_version: known.view.catalog.version().into(),
+            config_version: (&known.view.config_version).into(),
+            outcome: Text::word(summary.outcome),
             status: summary.status,
             latency,
             attempts: self.tally.audit_notes(),
@@ -232,24 +232,24 @@ impl Walk {
             first_token_ms: latency.first_token_ms,
             stream: self.received.scan.stream,
             status: summary.status,
-            outcome: summary.outcome.to_owned(),
+            outcome: summary.outcome,
             attempts: u32::try_from(self.tally.notes.len()).unwrap_or(u32::MAX),
             usage: self.tally.usage,
             estimated: self.tally.estimated,
             cost: self.tally.cost,
-            price_version: known.view.catalog.version().to_owned(),
-            config_version: known.view.config_version.to_string(),
+            price_version: Arc::clone(known.view.catalog.version()),
+            config_version: Arc::clone(&known.view.config_version),
             decision: self.decision(),
             warnings: self.warnings.clone(),
             session: self.received.wishes.session.clone(),
             tags: self.received.wishes.tags.clone(),
         };
-        self.gateway.kept.insert(meta.id, Arc::new(meta));
+        self.gateway.kept.insert(meta);
     }
 }
 
-impl Summary<'_> {
-    fn bare(status: u16, outcome: &str, total_us: u64) -> Summary<'_> {
+impl Summary<'static> {
+    fn bare(status: u16, outcome: &'static str, total_us: u64) -> Summary<'static> {
         Summary { status, outcome, finish: None, answered: "", first_token_us: None, response_commit: None, total_us }
     }
 }
@@ -263,12 +263,12 @@ impl Gateway {
         let deny = Deny {
             request: arrival.id,
             caller: known.map(|known| Arc::clone(&known.bearer.audit)),
-            op: arrival.surface.op().into(),
+            op: Text::word(arrival.surface.op()),
             asked: asked.map(Into::into),
             decision,
             status: told.status,
-            code: told.code.into(),
-            config_version: (&*view.config_version).into(),
+            code: Text::word(told.code),
+            config_version: (&view.config_version).into(),
             latency: Latency { total_ms: total_us / 1000, overhead_us: total_us, first_token_ms: None },
         };
         if self.parts.recorder.append(clock::now(), RecordBody::Deny(Box::new(deny))).is_err() {

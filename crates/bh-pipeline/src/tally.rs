@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bh_audit::{AttemptNote, Charged};
+use bh_audit::{AttemptNote, Charged, Text};
 use bh_base::{HoldMode, Millis, NanoUsd, Usage};
 use bh_ledger::{AccountKey, Hold};
 
@@ -69,10 +69,10 @@ impl Tally {
     /// The attempts as a record says them.
     pub(crate) fn audit_notes(&self) -> Vec<AttemptNote> {
         let note = |note: &Note| AttemptNote {
-            provider: (&*note.provider).into(),
-            model: (&*note.model).into(),
-            key: Some((&*note.key).into()),
-            outcome: note.outcome.into(),
+            provider: (&note.provider).into(),
+            model: (&note.model).into(),
+            key: Some((&note.key).into()),
+            outcome: Text::word(note.outcome),
             status: note.status,
             ms: note.took_us / 1000,
             cost: note.cost,
@@ -104,6 +104,6 @@ pub(crate) fn held(hold: &Hold) -> Vec<Charged> {
 }
 
 fn charged(key: &AccountKey, amount: NanoUsd, hold: HoldMode) -> Charged {
-    let scope = key.scope.to_string().into();
+    let scope = Arc::clone(key.scope.text());
     Charged { scope, window: key.window, window_start: key.start, amount, hold }
 }

@@ -23,16 +23,21 @@ pub(crate) fn span_id(draw: u64) -> [u8; 8] {
 
 /// The `traceparent` a provider sees: this trace, the attempt's span.
 pub(crate) fn traceparent(trace: &Trace, span_id: [u8; 8]) -> Option<HeaderValue> {
-    use std::fmt::Write;
-    let mut text = String::with_capacity(55);
-    text.push_str("00-");
-    let mut hex = |bytes: &[u8]| bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"));
-    hex(&trace.trace_id).ok()?;
-    text.push('-');
-    let mut hex = |bytes: &[u8]| bytes.iter().try_for_each(|byte| write!(text, "{byte:02x}"));
-    hex(&span_id).ok()?;
-    text.push_str(if trace.sampled.unwrap_or(true) { "-01" } else { "-00" });
-    HeaderValue::try_from(text).ok()
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    hex(&trace.trace_id, &mut text[3..35]);
+    hex(&span_id, &mut text[36..52]);
+    if !trace.sampled.unwrap_or(true) {
+        text[54] = b'0';
+    }
+    HeaderValue::from_bytes(&text).ok()
+}
+
+fn hex(bytes: &[u8], out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
 }
 
 fn parse(text: &str) -> Option<([u8; 16], [u8; 8], bool)> {

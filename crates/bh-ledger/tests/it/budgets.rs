@@ -376,7 +376,7 @@ fn a_view_shows_every_counter_of_a_caller_before_and_after_use() {
 #[test]
 fn what_binds_a_call_is_known_before_its_cost() {
     let check = |rules: &[bh_ledger::BudgetRule], hard: bool, strict: bool| {
-        let binding = ledger(&budgets(rules)).binding(NOON, &caller("ann"), "m");
+        let binding = ledger(&budgets(rules)).binding(&caller("ann"), "m");
         assert_eq!((binding.hard, binding.strict), (hard, strict), "{rules:?}");
     };
     check(&[soft("global", 1, Window::Day, Overage::Block)], false, false);
