@@ -37,7 +37,8 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
         let half = values.len() / 2;
-        let median = if values.len().is_multiple_of(2) { f64::midpoint(at(half.wrapping_sub(1)), at(half)) } else { at(half) };
+        let median =
+            if values.len().is_multiple_of(2) { f64::midpoint(at(half.wrapping_sub(1)), at(half)) } else { at(half) };
         Spread { median, min: at(0), max: at(values.len().wrapping_sub(1)) }
     }
 }

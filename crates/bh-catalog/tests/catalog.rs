@@ -200,7 +200,7 @@ fn the_version_names_exactly_these_prices() {
     assert_eq!(plain.version(), Catalog::builtin().version());
     assert!(plain.version().starts_with("v1-"));
     let with = |overrides: &[Override], unknown| plain.with_overrides(overrides, unknown).unwrap().version().to_owned();
-    assert_eq!(with(&[], UnknownPrice::Reject), plain.version());
+    assert_eq!(&with(&[], UnknownPrice::Reject), plain.version());
     let (a, b) = (Override::new("a", usd("1"), usd("2")), Override::new("b", usd("1"), usd("2")));
     let versions = [
         plain.version().to_owned(),

@@ -104,7 +104,11 @@ impl Attempted {
         self.status = Some(response.status);
         if (200..300).contains(&response.status) {
             self.sent = true;
-            self.read(received, response, end).await
+            let mut came = self.read(received, response, end).await;
+            if let Came::Failed(fault, _) = &mut came {
+                gateway.scrub(&target.provider.id, fault);
+            }
+            came
         } else {
             self.refused(gateway, &target.provider.id, response, end).await
         }
@@ -153,5 +157,19 @@ impl Attempted {
             content_type: header("content-type"),
         };
         Came::Failed(fault, Some(raw))
+    }
+}
+
+impl Gateway {
+    /// Takes our secrets and hosts out of a provider's words that came inside an answer: as an error event of a stream,
+    /// or as the error object of a 200.
+    pub(crate) fn scrub(&self, provider: &str, fault: &mut Fault) {
+        let Fault { class: _, status: _, kind, code, param, message, retry_after_ms: _ } = fault;
+        for text in [Some(message), kind.as_mut(), code.as_mut(), param.as_mut()].into_iter().flatten() {
+            let mut bytes = std::mem::take(text).into_bytes();
+            self.parts.upstream.scrub(provider, &mut bytes);
+            *text =
+                String::from_utf8(bytes).unwrap_or_else(|torn| String::from_utf8_lossy(torn.as_bytes()).into_owned());
+        }
     }
 }

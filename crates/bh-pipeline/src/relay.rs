@@ -23,7 +23,7 @@ pub type Pieces = mpsc::Receiver<Result<Bytes, Refusal>>;
 pub(crate) enum Ended {
     /// With its terminal event.
     Complete,
-    /// The provider failed; the client has been told in the stream.
+    /// The provider failed. The client is still to be told, once our secrets are out of the provider's words.
     Failed(Fault),
     /// The client hung up, or read nothing for longer than `write_stall`.
     ClientGone,
@@ -123,7 +123,6 @@ impl Relay {
                 if !self.send(client, pace, commitment.as_deref_mut()).await {
                     return Ended::ClientGone;
                 }
-                tell(client, Refusal::Provider { fault: Box::new(fault.clone()), raw: None }).await;
                 return Ended::Failed(fault);
             }
         }
@@ -183,7 +182,7 @@ impl Relay {
 }
 
 /// Tells the client why its stream ends. A client that is gone or stuck cannot be told, and that is no failure.
-async fn tell(client: &mpsc::Sender<Result<Bytes, Refusal>>, refusal: Refusal) {
+pub(crate) async fn tell(client: &mpsc::Sender<Result<Bytes, Refusal>>, refusal: Refusal) {
     const LAST_WORD: Duration = Duration::from_secs(5);
     if timeout(LAST_WORD, client.send(Err(refusal))).await.is_err() {
         tracing::debug!("a client read nothing and could not be told why its stream ended");

@@ -19,7 +19,7 @@ use crate::known::Known;
 use crate::prepared::{Prepared, Terms, Unprepared, on_unsupported, prepare};
 use crate::received::Received;
 use crate::refusal::{RawError, Refusal};
-use crate::relay::{CLIENT_QUEUE, Ended, Pace, Relay};
+use crate::relay::{CLIENT_QUEUE, Ended, Pace, Relay, tell};
 use crate::reply::{Head, Refused, Reply, ReplyBody};
 use crate::running::RunningCost;
 use crate::settled::{Outcome, Seen};
@@ -170,7 +170,10 @@ impl Walk {
                 Step::Over(End::ClientGone)
             }
             Some(Came::Whole(body, facts)) => Step::Over(self.answer_whole(attempted, body, facts, head)),
-            Some(Came::Stream(relay)) => Step::Over(self.answer_stream(attempted, *relay, head).await),
+            Some(Came::Stream(relay)) => {
+                // Apart, so that plain answers do not carry the room a stream needs.
+                Step::Over(Box::pin(self.answer_stream(attempted, *relay, head)).await)
+            }
             Some(Came::Failed(fault, raw)) => {
                 self.fail(attempted, fault, raw);
                 Step::GoOn
@@ -264,7 +267,7 @@ impl Walk {
         let (client, pieces) = mpsc::channel(CLIENT_QUEUE);
         let facts = self.reply_facts(&attempted, None);
         let mut commitment = self.begin_response();
-        let ended = if head.send(Ok(Reply { facts, body: ReplyBody::Stream(pieces) })) {
+        let mut ended = if head.send(Ok(Reply { facts, body: ReplyBody::Stream(pieces) })) {
             let settings = &self.known().view.settings;
             let pace = Pace { keepalive: settings.keepalive.into(), write_stall: settings.write_stall.into() };
             let running = RunningCost::new(&self.received, &attempted);
@@ -273,6 +276,10 @@ impl Walk {
         } else {
             Ended::ClientGone
         };
+        if let Ended::Failed(fault) = &mut ended {
+            self.gateway.scrub(&attempted.attempt.target().provider.id, fault);
+            tell(&client, Refusal::Provider { fault: Box::new(fault.clone()), raw: None }).await;
+        }
         drop(client);
         if matches!(ended, Ended::Complete) {
             relay.drain().await;

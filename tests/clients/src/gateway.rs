@@ -89,7 +89,8 @@ impl Gateway {
         let (listen, admin) = (free_address()?, free_address()?);
         let data = folder.join("data");
         let config = json!({
-            "server": {"listen": listen.to_string(), "admin_listen": admin.to_string()},
+            // The build machine's disk is busy; a budget whose rights are not durable yet is worth waiting for here.
+            "server": {"listen": listen.to_string(), "admin_listen": admin.to_string(), "budget_wait_ms": 10_000},
             "data_dir": data,
             "tokens": {"issuers": [{"kid": kid, "x": public["x"]}]},
             "providers": targets.iter().map(Target::provider).collect::<Vec<_>>(),

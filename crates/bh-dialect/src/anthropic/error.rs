@@ -28,6 +28,9 @@ pub(crate) fn classify(status: u16, headers: &dyn Fn(&str) -> Option<String>, bo
     });
     fault.status = Some(status);
     fault.class = match &fault.kind {
+        // Whatever a server of this dialect calls it, a 401 is about our key: passed on as a wrong request, it would
+        // send the client looking for a fault in its own token.
+        Some(_) if status == 401 => FaultClass::Credential,
         Some(kind) => class_of(kind, Some(status), &fault.message),
         None => class_of_status(status),
     };
@@ -196,6 +199,7 @@ mod tests {
         check(400, "invalid_request_error", "Your credit balance is too low", FaultClass::QuotaExhausted);
         check(400, "invalid_request_error", "Output blocked by content filtering policy", FaultClass::ContentBlocked);
         check(401, "authentication_error", "invalid x-api-key", FaultClass::Credential);
+        check(401, "invalid_request_error", "Incorrect API key provided", FaultClass::Credential);
         check(402, "billing_error", "pay", FaultClass::QuotaExhausted);
         check(403, "permission_error", "no", FaultClass::Credential);
         check(404, "not_found_error", "model: claude-sonet-4-5", FaultClass::ModelNotFound);
