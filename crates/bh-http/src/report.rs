@@ -138,7 +138,7 @@ pub(crate) fn request(meta: &RequestMeta) -> Bytes {
         first_token_ms: meta.first_token_ms,
         stream: meta.stream,
         status: meta.status,
-        outcome: &meta.outcome,
+        outcome: meta.outcome,
         attempts: meta.attempts,
         usage: usage(&meta.usage),
         estimated: meta.estimated,

@@ -242,7 +242,7 @@ async fn a_full_target_lets_some_wait_and_refuses_the_rest() -> Result<()> {
     eventually("two are called and two wait", SOON, async || {
         let health = setting.health().await?;
         let seen = &health["providers"][0]["targets"][0];
-        Ok((seen["in_flight"] == 2 && seen["waiting"] == 2).then_some(()))
+        Ok((seen["in_flight"] == 2 && seen["waiting"] == 2 && setting.calls(0) == 2).then_some(()))
     })
     .await?;
     let answer = setting.ask(&[]).await?;

@@ -66,16 +66,9 @@ fn bad_roots(issuer: &Issuer) -> Result<Vec<(&'static str, String, &'static str)
         forge::root(issuer, forge::ROOT, &changed)
     };
     let second = claims["iat"].as_u64().unwrap_or_default();
-    let unsigned = format!(
-        "bh_{}.{}.",
-        forge::encode(r#"{"typ":"bh+jwt","alg":"none","kid":"main"}"#),
-        forge::encode(&claims.to_string())
-    );
-    let message = format!(
-        "{}.{}",
-        forge::encode(r#"{"typ":"bh+jwt","alg":"HS256","kid":"main"}"#),
-        forge::encode(&claims.to_string())
-    );
+    let jwt = |header: &str| format!("{}.{}", forge::encode(header), forge::encode(&claims.to_string()));
+    let unsigned = format!("bh_{}.", jwt(r#"{"typ":"bh+jwt","alg":"none","kid":"main"}"#));
+    let message = jwt(r#"{"typ":"bh+jwt","alg":"HS256","kid":"main"}"#);
     let mac = hmac_sha256(&issuer.key().public().to_bytes(), message.as_bytes());
     let hashed =
         format!("bh_{message}.{}", base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, mac));
