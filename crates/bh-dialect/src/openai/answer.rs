@@ -100,7 +100,8 @@ fn decode_choice(text: &str) -> Option<Result<Choice, Fault>> {
         return Some(Err(in_answer(error)));
     }
     fields.take("index");
-    let mut message = Fields::parse(fields.take("message")?)?;
+    // Azure leaves the message out where its filter took all of it.
+    let mut message = Fields::parse(fields.take("message").unwrap_or("{}"))?;
     let mut found = Vec::new();
     thoughts::read(&message, &mut found);
     let (content, _) = parts::content(&mut message, "content").ok()?;
@@ -224,6 +225,13 @@ pub(super) fn said(fields: &Fields<'_>, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_choice_whose_message_was_filtered_away_is_an_empty_answer() {
+        let body = r#"{"choices":[{"index":0,"finish_reason":"content_filter"}]}"#;
+        let choice = decode_answer(body.as_bytes()).unwrap().choices.remove(0);
+        assert_eq!((choice.parts.len(), choice.finish), (0, Some(Finish::ContentFilter)));
+    }
 
     #[test]
     fn a_refusal_without_words_is_none() {
