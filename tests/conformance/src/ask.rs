@@ -1,7 +1,8 @@
 //! The requests that are sent: the recorded one, and the same one in the other dialect.
 
 use bh_dialect::{
-    Dialect, Edits, EncodeOptions, Encoded, LimitField, Unsupported, decode_request, encode_request, scan, splice,
+    DecodeError, Dialect, Edits, EncodeOptions, Encoded, LimitField, Unsupported, decode_request, encode_request, scan,
+    splice,
 };
 use bh_testkit::recording::Form;
 use bytes::Bytes;
@@ -80,7 +81,7 @@ fn made_body(case: &Case, model: &str) -> Bytes {
 /// The gateway's own reader refuses the recorded request.
 pub(crate) fn own(case: &Case, provider: &str) -> Result<Ask, String> {
     let body = recorded_body(case);
-    let scanned = scan(case.dialect, &body).map_err(|error| format!("the recorded request is refused: {error}"))?;
+    let scanned = scan(case.dialect, &body).map_err(unreadable)?;
     let model = format!("{provider}/{}", scanned.model);
     let body = splice(case.dialect, &body, &scanned, &Edits { model: Some(&model), ..Edits::default() });
     let mut headers = Vec::new();
@@ -97,14 +98,50 @@ pub(crate) fn own(case: &Case, provider: &str) -> Result<Ask, String> {
     Ok(Ask { dialect: case.dialect, body, headers, stream, wants_usage, left_out: Vec::new() })
 }
 
+fn unreadable(error: DecodeError) -> String {
+    format!("the recorded request is refused: {error}")
+}
+
+/// How much of a recorded request that its provider refused is wrong enough for the gateway to refuse it as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// The first look sees it: no provider is asked.
+    AtSight,
+    /// Only a translation has to understand it: its own dialect passes it on.
+    InTranslation,
+}
+
+/// Whether, and where, the gateway refuses a recorded request as its provider did.
+#[must_use]
+pub(crate) fn malformed(case: &Case) -> Option<Malformed> {
+    let body = recorded_body(case);
+    if !matches!(case.recording.response.status, 400 | 422) {
+        None
+    } else if scan(case.dialect, &body).is_err() {
+        Some(Malformed::AtSight)
+    } else {
+        decode_request(case.dialect, &body).is_err().then_some(Malformed::InTranslation)
+    }
+}
+
+/// The recorded request for a named provider, however wrong it is.
+///
+/// # Errors
+/// It is not even JSON.
+pub(crate) fn as_it_is(case: &Case, provider: &str) -> Result<Ask, String> {
+    let mut request: Value = serde_json::from_slice(&recorded_body(case)).map_err(|error| error.to_string())?;
+    request["model"] = json!(format!("{provider}/{}", request["model"].as_str().unwrap_or("m")));
+    let (headers, body) = (Vec::new(), Bytes::from(request.to_string()));
+    Ok(Ask { dialect: case.dialect, body, headers, stream: false, wants_usage: false, left_out: Vec::new() })
+}
+
 /// The recorded request in the other dialect.
 ///
 /// # Errors
 /// The gateway's own reader refuses the recorded request.
 pub(crate) fn across(case: &Case, provider: &str) -> Result<Across, String> {
     let (from, target) = (case.dialect, other(case.dialect));
-    let request = decode_request(from, &recorded_body(case))
-        .map_err(|error| format!("the recorded request is refused: {error}"))?;
+    let request = decode_request(from, &recorded_body(case)).map_err(unreadable)?;
     let options = EncodeOptions {
         model: format!("{provider}/{}", request.model),
         max_output_default: Some(LIMIT),

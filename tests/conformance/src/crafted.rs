@@ -22,8 +22,10 @@ pub(crate) struct Crafted {
 pub(crate) fn all() -> Vec<Crafted> {
     let mut all = Vec::new();
     let mut add = |what, dialect: Dialect, capability: &str, fields: Value| {
-        let target = if what == "unbounded" { dialect } else { other(dialect) };
-        let exception = Exception { what, target: target.as_str(), capability: capability.to_owned() };
+        let mut exception = Exception { what, target: dialect.as_str(), capability: capability.to_owned() };
+        if !exception.is_native() {
+            exception.target = other(dialect).as_str();
+        }
         let smallest = match dialect {
             Dialect::OpenAiChat => json!({"messages": [{"role": "user", "content": "hello"}]}),
             Dialect::AnthropicMessages => {
@@ -43,6 +45,9 @@ pub(crate) fn all() -> Vec<Crafted> {
     }
     for (capability, fields) in messages_without_bound() {
         add("unbounded", Dialect::AnthropicMessages, capability, fields);
+    }
+    for dialect in [Dialect::OpenAiChat, Dialect::AnthropicMessages] {
+        add("malformed", dialect, "request", json!({"messages": ["hello"]}));
     }
     all
 }

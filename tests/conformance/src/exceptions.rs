@@ -12,9 +12,9 @@ const LIST: &str = include_str!("../exceptions.txt");
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Exception {
     /// `refused`: the request is refused before a provider is called. `left_out`: the field is left out and the client
-    /// is told. `unbounded`: its cost has no upper bound, so a hard budget with strict holds refuses it.
+    /// is told. `malformed`: the request is wrong in its own dialect, which the provider said as well. `unbounded`: its cost has no upper bound, so a hard budget with strict holds refuses it.
     pub what: &'static str,
-    /// The dialect that lacks it; for `unbounded` the dialect of the request.
+    /// The dialect that lacks it; for `malformed` and `unbounded` the dialect of the request.
     pub target: &'static str,
     /// The capability, or why there is no bound.
     pub capability: String,
@@ -32,6 +32,16 @@ impl Exception {
     pub fn of(what: &'static str, unsupported: &Unsupported) -> Self {
         let capability = unsupported.capability.as_str().to_owned();
         Exception { what, target: unsupported.target.as_str(), capability }
+    }
+
+    /// The exception of a request that is wrong in its own dialect.
+    pub(crate) fn malformed(dialect: Dialect) -> Self {
+        Exception { what: "malformed", target: dialect.as_str(), capability: "request".to_owned() }
+    }
+
+    /// Whether it speaks of the dialect of the request and not of the other.
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.what, "malformed" | "unbounded")
     }
 
     /// As a line of the list begins.
@@ -57,7 +67,7 @@ impl Exceptions {
             let words: Vec<&str> = exception.split_whitespace().collect();
             let [what, target, capability] = words[..] else { bail!("not `what target capability`: {line}") };
             let known = |words: &[&'static str], word| words.iter().copied().find(|known| *known == word);
-            let what = known(&["refused", "left_out", "unbounded"], what);
+            let what = known(&["refused", "left_out", "malformed", "unbounded"], what);
             let dialects = [Dialect::OpenAiChat.as_str(), Dialect::AnthropicMessages.as_str()];
             let (Some(what), Some(target)) = (what, known(&dialects, target)) else { bail!("unknown word: {line}") };
             let exception = Exception { what, target, capability: capability.to_owned() };

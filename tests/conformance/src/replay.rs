@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::account::{Account, Wanted};
-use crate::ask::{self, Across, Ask, short};
+use crate::ask::{self, Across, Ask, Malformed, short};
 use crate::case::{Case, native_kind, other, path};
 use crate::check::{self, Heard, Recorded};
 use crate::crafted::{self, Crafted};
@@ -52,6 +52,8 @@ pub(crate) enum Pass {
     Bound,
     /// A request the other dialect has no words for, sent to a target of that dialect.
     Refused(Unsupported),
+    /// A request that is wrong in its own dialect: the provider refused it, so does the gateway.
+    Malformed(Exception),
     /// A request of our own that stands for a line of the list of exceptions.
     Crafted(Exception),
 }
@@ -77,6 +79,7 @@ impl Pass {
             Pass::Across => "other dialect",
             Pass::Bound => "hard budget",
             Pass::Refused(_) => "refused across",
+            Pass::Malformed(_) => "malformed",
             Pass::Crafted(_) => "exception",
         }
     }
@@ -92,7 +95,19 @@ pub(crate) fn plan(cases: &[Arc<Case>]) -> Vec<Exchange> {
             let ask = ask(&provider_id(all.len()));
             all.push(Exchange { case: Some(Arc::clone(case)), pass, name: name.clone(), ask, kind });
         };
-        add(Pass::Own, case.kind, &|id| ask::own(case, id));
+        let malformed = || Pass::Malformed(Exception::malformed(case.dialect));
+        match ask::malformed(case) {
+            Some(Malformed::AtSight) => {
+                add(malformed(), case.kind, &|id| ask::as_it_is(case, id));
+                continue;
+            }
+            Some(Malformed::InTranslation) => {
+                add(Pass::Own, case.kind, &|id| ask::own(case, id));
+                add(malformed(), native_kind(other(case.dialect)), &|id| ask::own(case, id));
+                continue;
+            }
+            None => add(Pass::Own, case.kind, &|id| ask::own(case, id)),
+        }
         match ask::across(case, "") {
             Ok(Across::Refused(why)) => {
                 add(Pass::Refused(why), native_kind(other(case.dialect)), &|id| ask::own(case, id));
@@ -124,7 +139,7 @@ fn of_our_own(crafted: Crafted, provider: &str) -> Exchange {
     let headers = Vec::new();
     let body = Bytes::from(body.to_string());
     let ask = Ask { dialect, body, headers, stream: false, wants_usage: false, left_out: Vec::new() };
-    let target = if exception.what == "unbounded" { dialect } else { other(dialect) };
+    let target = if exception.is_native() { dialect } else { other(dialect) };
     let (name, kind) = (exception.line(), native_kind(target));
     Exchange { case: None, pass: Pass::Crafted(exception), name, ask: Ok(ask), kind }
 }
@@ -192,7 +207,7 @@ fn token<'g>(gateway: &'g Gateway, pass: &Pass) -> &'g str {
     match pass {
         Pass::Bound => &gateway.budgeted,
         Pass::Crafted(exception) if exception.what == "unbounded" => &gateway.budgeted,
-        Pass::Own | Pass::Across | Pass::Refused(_) | Pass::Crafted(_) => &gateway.free,
+        Pass::Own | Pass::Across | Pass::Refused(_) | Pass::Malformed(_) | Pass::Crafted(_) => &gateway.free,
     }
 }
 
@@ -222,7 +237,7 @@ async fn play_one(stage: &Stage, gateway: &Gateway, client: Client, place: usize
             played.faults.extend((!named).then(|| format!("the refusal does not name `{}`", why.field)));
             played.excused(expected, &ask, &heard, &seen);
         }
-        (Pass::Crafted(expected), _) => played.excused(expected, &ask, &heard, &seen),
+        (Pass::Malformed(expected) | Pass::Crafted(expected), _) => played.excused(expected, &ask, &heard, &seen),
     }
     played
 }
@@ -234,7 +249,7 @@ impl Played {
             let refusal = match self.exchange.pass {
                 Pass::Bound => Some(unbounded(ask.dialect, heard)),
                 Pass::Across => Some(refused(ask, heard)),
-                Pass::Own | Pass::Refused(_) | Pass::Crafted(_) => None,
+                Pass::Own | Pass::Refused(_) | Pass::Malformed(_) | Pass::Crafted(_) => None,
             };
             if let Some(refusal) = refusal {
                 self.faults.extend(refusal.as_ref().err().cloned());
@@ -253,6 +268,7 @@ impl Played {
             "left_out" if heard.status == 200 && left_out(heard).any(|exception| exception == expected) => None,
             "left_out" => Some(format!("status {} and warnings {:?}: {}", heard.status, heard.warnings, text(heard))),
             _ if !seen.is_empty() => Some("the provider was asked all the same".to_owned()),
+            "malformed" => malformed(ask.dialect, heard).and_then(|found| is(&found, &expected)).err(),
             "unbounded" => unbounded(ask.dialect, heard).and_then(|found| is(&found, &expected)).err(),
             _ => refused(ask, heard).and_then(|found| is(&found, &expected)).err(),
         };
@@ -274,7 +290,8 @@ impl Played {
             let asked: Value = serde_json::from_slice(&ask::recorded_body(case)).unwrap_or_default();
             self.faults.extend(check::arrived(case, ask, &asked, seen, &heard.warnings));
         }
-        if matches!(self.exchange.pass, Pass::Own) && case.recording.request.body.is_some() {
+        let readable = case.recording.request.body.is_some() && ask::malformed(case).is_none();
+        if matches!(self.exchange.pass, Pass::Own) && readable {
             self.faults.extend(ask::lost_in_the_conversation(case));
         }
         let account = match recorded {
@@ -341,6 +358,19 @@ fn unbounded(dialect: Dialect, heard: &Heard) -> Result<Exception, String> {
             Ok(Exception { what: "unbounded", target: dialect.as_str(), capability: reason.to_owned() })
         }
         None => Err(format!("status {} under a hard budget: {text}", heard.status)),
+    }
+}
+
+/// Reads a refusal of what is wrong in its own dialect: it names the field.
+fn malformed(dialect: Dialect, heard: &Heard) -> Result<Exception, String> {
+    let value: Value = serde_json::from_slice(&heard.body).unwrap_or_default();
+    let error = &value["error"];
+    let typed = heard.status == 400 && error["type"] == "invalid_request_error";
+    let named = dialect == Dialect::AnthropicMessages || (error["param"].is_string() && error["code"].is_string());
+    if typed && named {
+        Ok(Exception::malformed(dialect))
+    } else {
+        Err(format!("status {}: {}", heard.status, text(heard)))
     }
 }
 
